@@ -1,0 +1,386 @@
+"""Bytes of any common audio or video file → mono float32 waveform at 16 kHz. Knows no model and no torch.
+
+The bytes come from people we do not know. What they are is decided by their first bytes, never by a name; FFmpeg is
+told the one demuxer that fits, reads through a Python file object, and can open nothing else, whatever a playlist or
+reference inside the file says. Headers are claims: nothing is allocated by them, and what cannot be decoded is either
+an error or a warning on the waveform.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, Self
+
+import av
+import numpy as np
+import soxr
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from asr.errors import (
+    AudioTooLongError,
+    AudioTooShortError,
+    CorruptAudioError,
+    EmptyAudioError,
+    InvalidOptionError,
+    UnsupportedMediaError,
+)
+
+__all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Waveform", "load_audio"]
+
+SAMPLE_RATE = 16_000
+MIN_DURATION_S = 0.1
+MIN_INPUT_RATE, MAX_INPUT_RATE = 1_000, 768_000  # Hz
+MAX_CHANNELS = 64
+MAX_PLANAR_CHANNELS = 8  # beyond AVFrame.data[8], PyAV walks a pointer array that has no end mark
+MAX_FAILED_SHARE = 0.1  # of the packets; with more, the rest is not a transcript of the recording
+TRUNCATED_SHARE = 0.9  # of the claimed duration; less is reported
+
+_DEMUXERS = ("aac", "aiff", "amr", "asf", "caf", "flac", "matroska", "mov", "mp3", "ogg", "wav")
+_READABLE = "wav, flac, ogg, opus, mp3, m4a, mp4, webm, aac, amr, aiff, caf or wma"
+
+# Decoders of codecs that speech is really kept in. Video and picture decoders are never opened, not even to probe.
+_CODECS = {
+    "aac", "aac_latm", "ac3", "eac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "alac", "amrnb", "amrwb", "flac",
+    "g722", "g723_1", "g726", "g729", "gsm", "gsm_ms", "mp2", "mp2float", "mp3", "mp3float", "opus", "libopus",
+    "libopencore_amrnb", "libopencore_amrwb", "speex", "truespeech", "vorbis", "wavpack", "wmalossless", "wmapro",
+    "wmav1", "wmav2", "wmavoice", "pcm_alaw", "pcm_mulaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le",
+    "pcm_s8", "pcm_u8", "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform:
+    """Mono audio at SAMPLE_RATE."""
+
+    samples: NDArray[np.float32]
+    """Shape (n_samples,); full scale is -1 to 1, but a loud recording may go beyond."""
+    warnings: tuple[str, ...] = ()
+    """What was wrong with the file but did not prevent decoding it."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+    @classmethod
+    def from_samples(cls, samples: NDArray[Any], sampling_rate: int) -> Self:
+        """Bring samples of shape (n_samples,) or (n_samples, n_channels) to mono, float32, SAMPLE_RATE.
+
+        Floats are taken as they are, int16 and int32 scaled to -1 … 1. Raises InvalidOptionError for another shape,
+        type or rate, CorruptAudioError for NaN or Inf, AudioTooShortError below MIN_DURATION_S.
+        """
+        if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS):
+            expected = f"(n_samples,) or (n_samples, n_channels) with at most {MAX_CHANNELS} channels"
+            raise InvalidOptionError(f"samples: got shape {samples.shape}, expected {expected}", param="samples")
+        if samples.dtype not in (np.int16, np.int32, np.float16, np.float32, np.float64):
+            message = f"samples: got type {samples.dtype}, expected floats, int16 or int32"
+            raise InvalidOptionError(message, param="samples")
+        if not MIN_INPUT_RATE <= sampling_rate <= MAX_INPUT_RATE:
+            message = f"sampling_rate: got {sampling_rate} Hz, expected {MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
+            raise InvalidOptionError(message, param="sampling_rate")
+        assembler = _Assembler()
+        assembler.add(samples.reshape(len(samples), -1).T, sampling_rate)
+        return cls(assembler.finish())
+
+
+def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) -> Waveform:
+    """Decode a file, or a seekable binary stream from its beginning, to mono (mean of the channels) at SAMPLE_RATE.
+
+    Reads wav, flac, ogg, opus, mp3, m4a, mp4, webm, aac, amr, aiff, caf and wma at 1 to 768 kHz; 16-bit audio that is
+    at 16 kHz already comes out exactly as ``sample / 32768``. Of a video or of several audio streams, FFmpeg's choice
+    of best audio stream is used. The caller's stream stays open.
+
+    Raises EmptyAudioError (no bytes), UnsupportedMediaError (not audio), CorruptAudioError (cannot be decoded, or holds
+    NaN), AudioTooShortError (below MIN_DURATION_S), AudioTooLongError (as soon as max_duration_s, in seconds, is
+    exceeded), and what the operating system raises for a file that cannot be opened.
+    """
+    if isinstance(source, Path):
+        if source.is_dir():
+            raise UnsupportedMediaError(f"got a directory, expected an audio file: {_READABLE}")
+        with source.open("rb") as file:
+            return _load(_Reader(file), max_duration_s)
+    return _load(_Reader(source), max_duration_s)
+
+
+def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
+    demuxer, has_frame_count = _sniff(reader)
+    warnings: list[str] = []
+    assembler = _Assembler(max_duration_s=max_duration_s)
+    with _open(reader, demuxer) as container:
+        stream = _audio_stream(container, warnings)
+        tally = _decode(container, stream, assembler)
+        # Without a frame count, FFmpeg guesses these durations from the first packets' bit rate.
+        guessed = demuxer in ("aac", "amr") or (demuxer == "mp3" and not has_frame_count)
+        claimed_s = None if guessed else _claimed_duration(container, stream)
+    tally.check(assembler.duration)
+    samples = assembler.finish()
+    duration = len(samples) / SAMPLE_RATE
+    warnings += tally.warnings()
+    if claimed_s is not None and duration < TRUNCATED_SHARE * claimed_s:
+        warnings.append(f"the file is truncated: it holds {duration:.1f} s of the {claimed_s:.1f} s its header claims")
+    return Waveform(samples, tuple(warnings))
+
+
+class _Reader:
+    """What FFmpeg sees of a file: bytes and positions. Without a ``name``, which would take part in the probing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def peek(self, offset: int, n_bytes: int) -> bytes:
+        """Bytes at an offset; leaves the position at 0."""
+        self.seek(offset)
+        data = self.read(n_bytes)
+        self.seek(0)
+        return data
+
+
+def _sniff(reader: _Reader) -> tuple[str, bool]:
+    """The demuxer for these bytes, and whether an MP3 counts its frames (a Xing or Info tag in its first frame)."""
+    head = reader.peek(0, 64)
+    if not head:
+        raise EmptyAudioError(f"got 0 bytes, expected {_READABLE}")
+    demuxer = _demuxer_of(head)
+    if head[:3] == b"ID3" and len(head) >= 10:  # the tag may stand before mp3, aac and flac
+        tag_bytes = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        head = reader.peek(10 + tag_bytes, 64)
+        demuxer = _demuxer_of(head) or "mp3"  # padding after the tag is common, and the demuxer skips it
+    if demuxer is None:
+        raise UnsupportedMediaError(f"got no known audio or video container, expected {_READABLE}")
+    return demuxer, b"Xing" in head or b"Info" in head
+
+
+def _demuxer_of(head: bytes) -> str | None:
+    magics = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"caff": "caf", b"#!AM": "amr"}
+    four, kind = head[:4], head[8:12]
+    if four in (b"RIFF", b"RIFX", b"RF64", b"BW64") and kind == b"WAVE":
+        return "wav"
+    if four == b"FORM" and kind in (b"AIFF", b"AIFC"):
+        return "aiff"
+    if head[:8] == bytes.fromhex("3026b2758e66cf11"):
+        return "asf"
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and kind != b"iamf":
+        return "mov"
+    return magics.get(four) or _mpeg_demuxer_of(head)
+
+
+def _mpeg_demuxer_of(head: bytes) -> str | None:
+    """MPEG audio has no magic number: a frame header is eleven ones and fields with some values ruled out."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    if layer == 0:
+        return "aac" if version >= 2 else None
+    # Layer I (3) is left out: nobody uses it, and its header is also how UTF-16 text begins.
+    valid = version != 1 and layer != 3 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3
+    return "mp3" if valid else None
+
+
+@contextmanager
+def _open(reader: _Reader, demuxer: str) -> Iterator[InputContainer]:
+    """The container; FFmpeg's own errors, which may quote the file, become ours."""
+    options = {
+        "format_whitelist": ",".join(_DEMUXERS),
+        "protocol_whitelist": "none",  # the name of no protocol: bytes come through the reader only
+        "codec_whitelist": ",".join(sorted(_CODECS)),
+    }
+    try:
+        container = av.open(
+            reader,
+            mode="r",
+            format=demuxer,
+            container_options=options,
+            metadata_errors="replace",
+            io_open=_refuse_to_open,
+        )
+    except av.FFmpegError as error:
+        raise CorruptAudioError(f"the {demuxer} header cannot be read: {error.strerror}") from None
+    with container:
+        yield container
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001  (PyAV's signature)
+    raise UnsupportedMediaError("the file refers to another file or address, expected one that holds its audio itself")
+
+
+def _audio_stream(container: InputContainer, warnings: list[str]) -> av.AudioStream:
+    n_streams = len(container.streams.audio)
+    if n_streams == 0:
+        raise UnsupportedMediaError("got a file without an audio stream, expected at least one")
+    best = container.streams.best("audio")
+    stream = best if isinstance(best, av.AudioStream) else container.streams.audio[0]
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS:
+        raise UnsupportedMediaError(f"got audio coded as {codec.name if codec else 'unknown'}, which is not read")
+    if n_streams > 1:
+        position = container.streams.audio.index(stream) + 1
+        warnings.append(f"the file holds {n_streams} audio streams; only number {position} was used")
+    _check_shape(codec.sample_rate, codec.channels, MAX_CHANNELS, 0.0)
+    codec.thread_count = 1  # audio decoders have one thread's worth of work
+    if codec.name == "flac":
+        codec.options = {"err_detect": "crccheck+explode"}  # else damaged frames come out as noise, silently
+    return stream
+
+
+def _check_shape(rate: int, n_channels: int, max_channels: int, where_s: float) -> None:
+    if not MIN_INPUT_RATE <= rate <= MAX_INPUT_RATE:
+        expected = f"{MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
+        raise CorruptAudioError(f"got a sampling rate of {rate} Hz at {where_s:.1f} s, expected {expected}")
+    if not 1 <= n_channels <= max_channels:
+        raise CorruptAudioError(f"got {n_channels} channels at {where_s:.1f} s, expected 1 to {max_channels}")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the packets."""
+
+    n_packets: int = 0
+    n_failed: int = 0
+    first_failed_s: float = 0.0
+    stopped_s: float | None = None
+    """Where the container could not be read on, if it could not."""
+
+    def check(self, decoded_s: float) -> None:
+        """Raise CorruptAudioError when nothing, or too little, could be decoded."""
+        failed = f"{self.n_failed} of {self.n_packets} packets"
+        if decoded_s == 0 and (self.n_packets or self.stopped_s is not None):
+            raise CorruptAudioError(f"no audio could be decoded: {failed} failed, expected none to")
+        if self.n_failed > MAX_FAILED_SHARE * self.n_packets:
+            limit = f"expected at most {MAX_FAILED_SHARE:.0%}"
+            raise CorruptAudioError(f"{failed} failed to decode, {limit}; the first near {self.first_failed_s:.1f} s")
+
+    def warnings(self) -> list[str]:
+        """What the user should know of an otherwise good file."""
+        found = []
+        if self.n_failed:
+            failed = f"{self.n_failed} of {self.n_packets} packets"
+            found.append(f"{failed} could not be decoded, the first near {self.first_failed_s:.1f} s")
+        if self.stopped_s is not None:
+            found.append(f"the file is damaged near {self.stopped_s:.1f} s; what follows could not be read")
+        return found
+
+
+def _decode(container: InputContainer, stream: av.AudioStream, assembler: "_Assembler") -> _Tally:
+    tally = _Tally()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return tally
+        except av.FFmpegError:
+            tally.stopped_s = assembler.duration
+            return tally
+        tally.n_packets += packet.size > 0  # the last packet is empty and flushes the decoder
+        try:
+            frames = stream.decode(packet)
+        except av.FFmpegError:
+            if not tally.n_failed:
+                tally.first_failed_s = assembler.duration
+            tally.n_failed += 1
+            continue
+        for frame in frames:
+            assembler.add(_channels_of(frame, assembler.duration), frame.sample_rate)
+
+
+def _channels_of(frame: av.AudioFrame, where_s: float) -> NDArray[Any]:
+    """A copy of the frame's samples in their own type, shape (n_channels, n_samples)."""
+    n_channels = frame.layout.nb_channels
+    max_channels = MAX_PLANAR_CHANNELS if frame.format.is_planar else MAX_CHANNELS
+    _check_shape(frame.sample_rate, n_channels, max_channels, where_s)
+    if not frame.format.is_planar:
+        return frame.to_ndarray().reshape(-1, n_channels).T
+    dtype = {"u8p": np.uint8, "s16p": np.int16, "s32p": np.int32, "fltp": np.float32, "dblp": np.float64}
+    # Not to_ndarray: with eight channels it takes the word behind AVFrame.data for a ninth plane.
+    planes = frame.planes[:n_channels]
+    return np.stack([np.frombuffer(memoryview(plane), dtype[frame.format.name], frame.samples) for plane in planes])
+
+
+@dataclass(slots=True)
+class _Assembler:
+    """Collects blocks of any type, channel count and rate; gives mono float32 at SAMPLE_RATE.
+
+    Works on about a second at a time, so that frames of 20 ms do not pay for a call each, and holds only the result.
+    """
+
+    max_duration_s: float | None = None
+    _pcm: bytearray = field(default_factory=bytearray)
+    _pending: list[NDArray[Any]] = field(default_factory=list)
+    _n_pending: int = 0
+    _rate: int = SAMPLE_RATE
+    _resampler: Any = None
+
+    @property
+    def duration(self) -> float:
+        """Seconds taken in so far."""
+        return len(self._pcm) / 4 / SAMPLE_RATE + self._n_pending / self._rate
+
+    def add(self, block: NDArray[Any], rate: int) -> None:
+        """Append samples of shape (n_channels, n_samples)."""
+        if rate != self._rate:
+            self._flush(last=True)
+            self._rate = rate
+        if self._pending and (len(block), block.dtype) != (len(self._pending[0]), self._pending[0].dtype):
+            self._flush(last=False)
+        self._pending.append(block)
+        self._n_pending += block.shape[1]
+        if self._n_pending >= rate:
+            self._flush(last=False)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Everything, shape (n_samples,)."""
+        self._flush(last=True)
+        samples = np.frombuffer(self._pcm, np.float32)
+        if len(samples) < MIN_DURATION_S * SAMPLE_RATE:
+            got = f"{len(samples) / SAMPLE_RATE:.3f} s"
+            raise AudioTooShortError(f"got {got} of audio, expected at least {MIN_DURATION_S} s")
+        return samples
+
+    def _flush(self, *, last: bool) -> None:
+        start_s = self.duration - self._n_pending / self._rate
+        mono = _mono(np.concatenate(self._pending, axis=1)) if self._pending else np.zeros(0, np.float32)
+        self._pending, self._n_pending = [], 0
+        if not np.isfinite(mono).all():
+            where_s = start_s + int(np.argmin(np.isfinite(mono))) / self._rate
+            raise CorruptAudioError(f"got a sample that is NaN or infinite at {where_s:.3f} s, expected finite samples")
+        self._pcm += self._resample(mono, last=last).tobytes()
+        if self.max_duration_s is not None and self.duration > self.max_duration_s:
+            limit = f"expected at most {self.max_duration_s:g} s"
+            raise AudioTooLongError(f"got more than {math.floor(self.duration)} s of audio, {limit}")
+
+    def _resample(self, mono: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        if self._rate == SAMPLE_RATE:
+            return mono  # untouched, so that samples stay exact
+        if self._resampler is None:
+            self._resampler = soxr.ResampleStream(self._rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        resampled: NDArray[np.float32] = self._resampler.resample_chunk(mono, last=last)
+        if last:
+            self._resampler = None
+        return resampled
+
+
+def _mono(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Mean over the channels of (n_channels, n_samples), at full scale 1: float32 (n_samples,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is Inf, which the caller refuses
+        scaled: NDArray[np.float32] = block.astype(np.float32)
+        if block.dtype == np.uint8:
+            scaled = (scaled - np.float32(128)) / np.float32(128)
+        elif block.dtype.kind == "i":
+            scaled /= -np.float32(np.iinfo(block.dtype).min)
+        return np.ascontiguousarray(scaled[0]) if len(scaled) == 1 else scaled.mean(axis=0, dtype=np.float32)
+
+
+def _claimed_duration(container: InputContainer, stream: av.AudioStream) -> float | None:
+    """Seconds of this stream by the header; None when it does not say."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # The container's duration is its longest stream's, which need not be this one.
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None

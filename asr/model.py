@@ -1,0 +1,237 @@
+"""The Transformer (Whisper 2.2): log-Mel in, audio features; tokens in, hidden states and logits. Knows no text.
+
+Parameter names are OpenAI's, so that checkpoints map one to one.
+
+Shapes: B batch, R windows, N = R × width rows (hypotheses; the rows of a window side by side), S audio positions,
+T text tokens, C model width, H heads, D = C / H, V vocabulary.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (the name that every torch code base uses)
+
+from asr.errors import CheckpointError
+from asr.kv_cache import CrossAttentionCache, DecoderCache, SelfAttentionCache
+
+__all__ = ["PRESETS", "AudioEncoder", "ModelDimensions", "TextDecoder", "Whisper"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDimensions:
+    """The sizes that define a checkpoint, under OpenAI's names."""
+
+    n_mels: int
+    n_audio_ctx: int
+    n_audio_state: int
+    n_audio_head: int
+    n_audio_layer: int
+    n_vocab: int
+    n_text_ctx: int
+    n_text_state: int
+    n_text_head: int
+    n_text_layer: int
+
+    def __post_init__(self) -> None:
+        """Raise CheckpointError for sizes that no model can have."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 1:
+                raise CheckpointError(f"{field.name}: got {value!r}, expected a positive whole number")
+        for part, width, heads in (
+            ("audio", self.n_audio_state, self.n_audio_head),
+            ("text", self.n_text_state, self.n_text_head),
+        ):
+            if width % heads:
+                raise CheckpointError(f"n_{part}_state: got {width}, expected a multiple of n_{part}_head = {heads}")
+
+
+def _dimensions(width: int, layers: int, *, n_vocab: int, n_mels: int = 80, text_layers: int | None = None) -> ModelDimensions:
+    heads = width // 64  # every published size has heads of width 64
+    return ModelDimensions(n_mels, 1500, width, heads, layers, n_vocab, 448, width, heads, text_layers or layers)
+
+
+# Whisper paper, Table 1, and the later releases.
+PRESETS: dict[str, ModelDimensions] = {
+    "tiny.en": _dimensions(384, 4, n_vocab=51864),
+    "tiny": _dimensions(384, 4, n_vocab=51865),
+    "base.en": _dimensions(512, 6, n_vocab=51864),
+    "base": _dimensions(512, 6, n_vocab=51865),
+    "small.en": _dimensions(768, 12, n_vocab=51864),
+    "small": _dimensions(768, 12, n_vocab=51865),
+    "medium.en": _dimensions(1024, 24, n_vocab=51864),
+    "medium": _dimensions(1024, 24, n_vocab=51865),
+    "large-v1": _dimensions(1280, 32, n_vocab=51865),
+    "large-v2": _dimensions(1280, 32, n_vocab=51865),
+    "large-v3": _dimensions(1280, 32, n_vocab=51866, n_mels=128),
+    "large-v3-turbo": _dimensions(1280, 32, n_vocab=51866, n_mels=128, text_layers=4),
+}
+
+
+def sinusoids(length: int, channels: int, max_timescale: float = 10_000.0) -> Tensor:
+    """(length, channels) float32: sines, then cosines, of geometrically spaced timescales."""
+    log_increment = torch.log(torch.tensor(max_timescale)) / (channels // 2 - 1)
+    inverse_timescales = torch.exp(-log_increment * torch.arange(channels // 2))
+    angles = torch.arange(length)[:, None] * inverse_timescales[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention; the key projection has no bias."""
+
+    def __init__(self, n_state: int, n_head: int) -> None:
+        super().__init__()
+        self.n_head = n_head
+        self.query = nn.Linear(n_state, n_state)
+        self.key = nn.Linear(n_state, n_state, bias=False)
+        self.value = nn.Linear(n_state, n_state)
+        self.out = nn.Linear(n_state, n_state)
+
+    def split_heads(self, x_BTC: Tensor) -> Tensor:
+        """(B, T, C) → (B, H, T, D)."""
+        return x_BTC.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
+
+    def project_keys_values(self, x_BTC: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of ``x``, each (B, H, T, D)."""
+        return self.split_heads(self.key(x_BTC)), self.split_heads(self.value(x_BTC))
+
+    def attend(self, x_BTC: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Let ``x`` look at the keys; (B, T, C)."""
+        q_BHTD = self.split_heads(self.query(x_BTC))
+        attended_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=mask)
+        mixed: Tensor = self.out(attended_BHTD.transpose(1, 2).flatten(2))
+        return mixed
+
+
+def _mlp(n_state: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_state, 4 * n_state), nn.GELU(), nn.Linear(4 * n_state, n_state))
+
+
+class EncoderBlock(nn.Module):
+    """Pre-norm self-attention and feed-forward."""
+
+    def __init__(self, n_state: int, n_head: int) -> None:
+        super().__init__()
+        self.attn = MultiHeadAttention(n_state, n_head)
+        self.attn_ln = nn.LayerNorm(n_state)
+        self.mlp = _mlp(n_state)
+        self.mlp_ln = nn.LayerNorm(n_state)
+
+    def forward(self, x_BSC: Tensor) -> Tensor:
+        """(B, S, C) → (B, S, C)."""
+        normed = self.attn_ln(x_BSC)
+        x_BSC = x_BSC + self.attn.attend(normed, *self.attn.project_keys_values(normed))
+        out: Tensor = x_BSC + self.mlp(self.mlp_ln(x_BSC))
+        return out
+
+
+class DecoderBlock(nn.Module):
+    """Pre-norm causal self-attention, cross-attention and feed-forward."""
+
+    def __init__(self, n_state: int, n_head: int) -> None:
+        super().__init__()
+        self.attn = MultiHeadAttention(n_state, n_head)
+        self.attn_ln = nn.LayerNorm(n_state)
+        self.cross_attn = MultiHeadAttention(n_state, n_head)
+        self.cross_attn_ln = nn.LayerNorm(n_state)
+        self.mlp = _mlp(n_state)
+        self.mlp_ln = nn.LayerNorm(n_state)
+
+    def forward(self, x_NTC: Tensor, layer: int, cache: DecoderCache, mask: Tensor | None) -> Tensor:
+        """(N, T, C) → (N, T, C); stores this layer's new keys and values in the cache."""
+        normed = self.attn_ln(x_NTC)
+        keys, values = cache.self_attention.append(layer, *self.attn.project_keys_values(normed))
+        x_NTC = x_NTC + self.attn.attend(normed, keys, values, mask)
+        # Cross-attention has no order among its queries, so the rows of a window are laid out as more queries of the
+        # same window: its keys and values are stored once and read once, however many beams look at them.
+        normed_RQC = self.cross_attn_ln(x_NTC).reshape(cache.cross.n_windows, -1, x_NTC.shape[-1])
+        x_NTC = x_NTC + self.cross_attn.attend(normed_RQC, *cache.cross.layers[layer]).view_as(x_NTC)
+        out: Tensor = x_NTC + self.mlp(self.mlp_ln(x_NTC))
+        return out
+
+
+class AudioEncoder(nn.Module):
+    """Log-Mel → audio features."""
+
+    positional_embedding: Tensor
+
+    def __init__(self, dims: ModelDimensions) -> None:
+        super().__init__()
+        n_state = dims.n_audio_state
+        self.conv1 = nn.Conv1d(dims.n_mels, n_state, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(n_state, n_state, kernel_size=3, stride=2, padding=1)
+        self.register_buffer("positional_embedding", sinusoids(dims.n_audio_ctx, n_state))
+        self.blocks = nn.ModuleList(EncoderBlock(n_state, dims.n_audio_head) for _ in range(dims.n_audio_layer))
+        self.ln_post = nn.LayerNorm(n_state)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, 2 S) with S at most n_audio_ctx → (B, S, C)."""
+        x = F.gelu(self.conv1(mel))
+        x = F.gelu(self.conv2(x))
+        x_BSC = x.transpose(1, 2)
+        x_BSC = x_BSC + self.positional_embedding[: x_BSC.shape[1]].to(x_BSC.dtype)
+        for block in self.blocks:
+            x_BSC = block(x_BSC)
+        out: Tensor = self.ln_post(x_BSC)
+        return out
+
+
+class TextDecoder(nn.Module):
+    """Tokens and audio features → logits of the next token."""
+
+    def __init__(self, dims: ModelDimensions) -> None:
+        super().__init__()
+        n_state = dims.n_text_state
+        self.token_embedding = nn.Embedding(dims.n_vocab, n_state)
+        self.positional_embedding = nn.Parameter(torch.empty(dims.n_text_ctx, n_state))
+        self.blocks = nn.ModuleList(DecoderBlock(n_state, dims.n_text_head) for _ in range(dims.n_text_layer))
+        self.ln = nn.LayerNorm(n_state)
+
+    def new_cache(self, audio_features_RSC: Tensor, n_padding: list[int]) -> DecoderCache:
+        """A cache with one row a window, holding the audio's keys and values and no text yet."""
+        cross = [block.cross_attn.project_keys_values(audio_features_RSC) for block in self._blocks()]
+        return DecoderCache(
+            cross=CrossAttentionCache([(k.contiguous(), v.contiguous()) for k, v in cross]),
+            self_attention=SelfAttentionCache(len(self.blocks)),
+            n_padding=torch.tensor(n_padding, device=audio_features_RSC.device),
+            has_padding=any(n_padding),
+        )
+
+    def _blocks(self) -> list[DecoderBlock]:
+        return [block for block in self.blocks if isinstance(block, DecoderBlock)]
+
+    def forward(self, tokens_NT: Tensor, cache: DecoderCache) -> Tensor:
+        """(N, T) new tokens → (N, T, C) hidden states; the cache then holds the new tokens too."""
+        n_new = tokens_NT.shape[1]
+        x_NTC = self.token_embedding(tokens_NT) + self.positional_embedding[cache.positions(n_new)]
+        mask = cache.attention_mask(n_new)
+        for layer, block in enumerate(self.blocks):
+            x_NTC = block(x_NTC, layer, cache, mask)
+        cache.self_attention.advance(n_new)
+        out: Tensor = self.ln(x_NTC)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, C) hidden states → (…, V) float32 logits."""
+        return F.linear(hidden, self.token_embedding.weight).float()
+
+
+class Whisper(nn.Module):
+    """Encoder and decoder of one checkpoint."""
+
+    def __init__(self, dims: ModelDimensions) -> None:
+        super().__init__()
+        self.dims = dims
+        self.encoder = AudioEncoder(dims)
+        self.decoder = TextDecoder(dims)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.decoder.positional_embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored and computed in."""
+        return self.decoder.positional_embedding.dtype

@@ -37,8 +37,10 @@ MAX_CHANNELS = 64
 MAX_PLANAR_CHANNELS = 8  # beyond AVFrame.data[8], PyAV walks a pointer array that has no end mark
 MAX_FAILED_SHARE = 0.1  # of the packets; with more, the rest is not a transcript of the recording
 TRUNCATED_SHARE = 0.9  # of the claimed duration; less is reported
+GAP_S = 0.05  # between a frame's end and the next one's time; less is rounding in the container
 
 _DEMUXERS = ("aac", "aiff", "amr", "asf", "caf", "flac", "matroska", "mov", "mp3", "ogg", "wav")
+_UNTIMED = {"aac", "aiff", "amr", "caf", "mp3", "wav"}  # FFmpeg works their times out from bytes and bit rates
 _READABLE = "wav, flac, ogg, opus, mp3, m4a, mp4, webm, aac, amr, aiff, caf or wma"
 
 # Decoders of codecs that speech is really kept in. Video and picture decoders are never opened, not even to probe.
@@ -76,11 +78,11 @@ class Waveform:
             expected = f"(n_samples,) or (n_samples, n_channels) with at most {MAX_CHANNELS} channels"
             raise InvalidOptionError(f"samples: got shape {samples.shape}, expected {expected}", param="samples")
         if samples.dtype not in (np.int16, np.int32, np.float16, np.float32, np.float64):
-            message = f"samples: got type {samples.dtype}, expected floats, int16 or int32"
-            raise InvalidOptionError(message, param="samples")
+            expected = "floats, int16 or int32"
+            raise InvalidOptionError(f"samples: got type {samples.dtype}, expected {expected}", param="samples")
         if not MIN_INPUT_RATE <= sampling_rate <= MAX_INPUT_RATE:
-            message = f"sampling_rate: got {sampling_rate} Hz, expected {MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
-            raise InvalidOptionError(message, param="sampling_rate")
+            expected = f"{MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
+            raise InvalidOptionError(f"sampling_rate: got {sampling_rate}, expected {expected}", param="sampling_rate")
         assembler = _Assembler()
         assembler.add(samples.reshape(len(samples), -1).T, sampling_rate)
         return cls(assembler.finish())
@@ -115,7 +117,9 @@ def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
         # Without a frame count, FFmpeg guesses these durations from the first packets' bit rate.
         guessed = demuxer in ("aac", "amr") or (demuxer == "mp3" and not has_frame_count)
         claimed_s = None if guessed else _claimed_duration(container, stream)
-    tally.check(assembler.duration)
+    if demuxer == "wav":
+        claimed_s = _wav_duration(reader.peek(0, 4096))  # FFmpeg's is cut to what the file has
+    tally.check(assembler.duration, claimed_s)
     samples = assembler.finish()
     duration = len(samples) / SAMPLE_RATE
     warnings += tally.warnings()
@@ -157,7 +161,6 @@ def _sniff(reader: _Reader) -> tuple[str, bool]:
 
 
 def _demuxer_of(head: bytes) -> str | None:
-    magics = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"caff": "caf", b"#!AM": "amr"}
     four, kind = head[:4], head[8:12]
     if four in (b"RIFF", b"RIFX", b"RF64", b"BW64") and kind == b"WAVE":
         return "wav"
@@ -167,6 +170,7 @@ def _demuxer_of(head: bytes) -> str | None:
         return "asf"
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and kind != b"iamf":
         return "mov"
+    magics = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"caff": "caf", b"#!AM": "amr"}
     return magics.get(four) or _mpeg_demuxer_of(head)
 
 
@@ -192,12 +196,7 @@ def _open(reader: _Reader, demuxer: str) -> Iterator[InputContainer]:
     }
     try:
         container = av.open(
-            reader,
-            mode="r",
-            format=demuxer,
-            container_options=options,
-            metadata_errors="replace",
-            io_open=_refuse_to_open,
+            reader, "r", demuxer, container_options=options, metadata_errors="replace", io_open=_refuse_to_open
         )
     except av.FFmpegError as error:
         raise CorruptAudioError(f"the {demuxer} header cannot be read: {error.strerror}") from None
@@ -245,11 +244,31 @@ class _Tally:
     first_failed_s: float = 0.0
     stopped_s: float | None = None
     """Where the container could not be read on, if it could not."""
+    missing_s: float = 0.0
+    first_missing_s: float = 0.0
+    _next_s: float | None = None
 
-    def check(self, decoded_s: float) -> None:
+    def fail(self, where_s: float) -> None:
+        """Count a packet that could not be decoded."""
+        if not self.n_failed:
+            self.first_failed_s = where_s
+        self.n_failed += 1
+        self._next_s = None  # the gap that follows is this packet
+
+    def follow(self, frame: av.AudioFrame) -> None:
+        """Compare a frame's time with the end of the one before: parsers skip damaged data without a word."""
+        start_s = self._next_s if frame.time is None else frame.time
+        if start_s is None:
+            return
+        if self._next_s is not None and start_s > self._next_s + GAP_S:
+            self.first_missing_s = self.first_missing_s if self.missing_s else self._next_s
+            self.missing_s += start_s - self._next_s
+        self._next_s = start_s + frame.samples / max(frame.sample_rate, 1)
+
+    def check(self, decoded_s: float, claimed_s: float | None) -> None:
         """Raise CorruptAudioError when nothing, or too little, could be decoded."""
         failed = f"{self.n_failed} of {self.n_packets} packets"
-        if decoded_s == 0 and (self.n_packets or self.stopped_s is not None):
+        if decoded_s == 0 and (self.n_packets or self.stopped_s is not None or claimed_s):
             raise CorruptAudioError(f"no audio could be decoded: {failed} failed, expected none to")
         if self.n_failed > MAX_FAILED_SHARE * self.n_packets:
             limit = f"expected at most {MAX_FAILED_SHARE:.0%}"
@@ -259,8 +278,11 @@ class _Tally:
         """What the user should know of an otherwise good file."""
         found = []
         if self.n_failed:
-            failed = f"{self.n_failed} of {self.n_packets} packets"
-            found.append(f"{failed} could not be decoded, the first near {self.first_failed_s:.1f} s")
+            found.append(
+                f"{self.n_failed} of {self.n_packets} packets could not be decoded, the first near {self.first_failed_s:.1f} s"
+            )
+        if self.missing_s:
+            found.append(f"{self.missing_s:.1f} s of audio is missing, the first near {self.first_missing_s:.1f} s")
         if self.stopped_s is not None:
             found.append(f"the file is damaged near {self.stopped_s:.1f} s; what follows could not be read")
         return found
@@ -281,11 +303,11 @@ def _decode(container: InputContainer, stream: av.AudioStream, assembler: "_Asse
         try:
             frames = stream.decode(packet)
         except av.FFmpegError:
-            if not tally.n_failed:
-                tally.first_failed_s = assembler.duration
-            tally.n_failed += 1
+            tally.fail(assembler.duration)
             continue
         for frame in frames:
+            if container.format.name not in _UNTIMED:
+                tally.follow(frame)
             assembler.add(_channels_of(frame, assembler.duration), frame.sample_rate)
 
 
@@ -377,10 +399,22 @@ def _mono(block: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _claimed_duration(container: InputContainer, stream: av.AudioStream) -> float | None:
-    """Seconds of this stream by the header; None when it does not say."""
+    """Seconds of this stream by the header; None when it does not say. Of several, the container's is the longest's."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    # The container's duration is its longest stream's, which need not be this one.
-    if container.duration is not None and len(container.streams) == 1:
-        return container.duration / av.time_base
+    only = len(container.streams) == 1
+    return container.duration / av.time_base if only and container.duration is not None else None
+
+
+def _wav_duration(head: bytes) -> float | None:
+    """Seconds that a WAV header claims; None when it does not say, as when it was written to a pipe."""
+    offset, bytes_per_s = 12, 0
+    while offset + 8 <= len(head):
+        name, n_bytes = head[offset : offset + 4], int.from_bytes(head[offset + 4 : offset + 8], "little")
+        if name == b"fmt ":
+            bytes_per_s = int.from_bytes(head[offset + 16 : offset + 20], "little")
+        if name == b"data":
+            # Writers that cannot seek back leave 0, 2 GiB or 4 GiB, less some header.
+            return n_bytes / bytes_per_s if bytes_per_s and n_bytes < 0x7FFF0000 else None
+        offset += 8 + n_bytes + n_bytes % 2
     return None

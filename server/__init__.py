@@ -1,1 +1,1 @@
-"""The HTTP service: requests in, worker process in between, responses out. Knows nothing of evaluation or training data."""
+"""The HTTP service: requests in, a worker process in between, answers out. Knows no evaluation or training data."""

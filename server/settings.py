@@ -1,0 +1,35 @@
+"""Everything an operator may set. In: environment variables ``AURICLE_*``. Out: one validated, frozen object.
+
+Knows nothing of HTTP or of models; ``server.cli`` prints the fields and their descriptions in ``--help``.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """The service's settings; each field is the environment variable ``AURICLE_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="AURICLE_", frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    model: str = Field(default="base", description="Model to serve: a name or a local path.")
+    device: str = Field(default="auto", description="Device to run on: auto, cpu, cuda, cuda:1, mps.")
+    quantization: Literal["none"] = Field(default="none", description="Weight quantization; only none for now.")
+    max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file accepted, in bytes.")
+    max_duration_s: float = Field(default=10_800, gt=0, description="Longest recording accepted, in seconds.")
+    max_queued_requests: int = Field(
+        default=64, ge=0, description="Requests that may wait for the model; beyond it the answer is 429."
+    )
+    spool_dir: Path | None = Field(
+        default=None, description="Folder for uploads while they are worked on; the system's temporary one if unset."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line written."
+    )

@@ -1,0 +1,133 @@
+"""The worker process. In: jobs from a pipe. Out: segments, transcripts and failures on the same pipe.
+
+One recording at a time. Knows nothing of HTTP, queues or restarts: ``server.worker_pool`` does. Leaves at once when
+told to, or when the pipe closes because the API process is gone.
+"""
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol, cast
+
+from asr.errors import AuricleError, InvalidOptionError
+from asr.options import TranscribeOptions
+from asr.transcript import LanguageDetection, Segment, Transcript
+from server.messages import (
+    Crashed,
+    Detected,
+    Failed,
+    FromWorker,
+    Job,
+    LoadFailed,
+    ModelInfo,
+    Ready,
+    SegmentDecoded,
+    Shutdown,
+    ToWorker,
+    Transcribed,
+    TranscribeWork,
+)
+
+__all__ = ["Recognizer", "RecognizerFactory", "load_recognizer", "run_worker"]
+
+SegmentCallback = Callable[[Segment], None]
+
+
+class Recognizer(Protocol):
+    """What the worker needs of ``asr.transcriber.Transcriber``."""
+
+    @property
+    def model_name(self) -> str:
+        """The name that requests may ask for."""
+
+    @property
+    def model_hash(self) -> str:
+        """Digest of the weights."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages the model knows."""
+
+    def transcribe(
+        self,
+        audio: Path,
+        options: TranscribeOptions,
+        *,
+        on_segment: SegmentCallback | None = None,
+        max_duration_s: float | None = None,
+    ) -> Transcript:
+        """The transcript of a file; ``on_segment`` sees each segment as it is decoded."""
+
+    def detect_language(self, audio: Path, *, max_duration_s: float | None = None) -> LanguageDetection:
+        """The language of a file."""
+
+
+RecognizerFactory = Callable[[], Recognizer]
+
+
+def load_recognizer(model: str, device: str) -> Recognizer:
+    """Load the real model; called in the worker process only."""
+    # Imported here because this brings torch, and the API process imports this module to start the worker.
+    from asr.transcriber import Transcriber
+
+    return Transcriber.load(model, device=device)
+
+
+def run_worker(connection: Connection, factory: RecognizerFactory) -> None:
+    """Load the model, then do jobs until told to leave. The entry point of the process."""
+    # Ctrl-C reaches the whole process group; the API process decides when the worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, jobs), daemon=True).start()
+    try:
+        recognizer = factory()
+    except Exception as error:  # whatever it is, the operator must read it at /readyz
+        message = str(error) if isinstance(error, AuricleError) else "".join(traceback.format_exception_only(error))
+        connection.send(LoadFailed(message=message.strip()))
+        return
+    model = ModelInfo(name=recognizer.model_name, hash=recognizer.model_hash, languages=tuple(recognizer.languages))
+    connection.send(Ready(model=model))
+    while True:
+        connection.send(_do(jobs.get(), recognizer, connection))
+
+
+def _receive(connection: Connection, jobs: "SimpleQueue[Job]") -> None:
+    # A thread of its own, so that the end of the API process is noticed during a long transcription too.
+    while True:
+        try:
+            message = cast("ToWorker", connection.recv())
+        except (EOFError, OSError):
+            message = Shutdown()
+        if isinstance(message, Shutdown):
+            os._exit(0)  # the main thread may be deep in a matrix product, and there is nothing to save
+        jobs.put(message)
+
+
+def _do(job: Job, recognizer: Recognizer, connection: Connection) -> FromWorker:
+    work = job.work
+
+    def send_segment(segment: Segment) -> None:
+        connection.send(SegmentDecoded(number=job.number, segment=segment))
+
+    try:
+        if isinstance(work, TranscribeWork):
+            transcript = recognizer.transcribe(
+                work.path,
+                work.options,
+                on_segment=send_segment if work.send_segments else None,
+                max_duration_s=work.max_duration_s,
+            )
+            return Transcribed(number=job.number, transcript=transcript)
+        detection = recognizer.detect_language(work.path, max_duration_s=work.max_duration_s)
+        return Detected(number=job.number, detection=detection)
+    except AuricleError as error:
+        param = error.param if isinstance(error, InvalidOptionError) else None
+        message = str(error).replace(str(work.path), "the file").replace(work.path.name, "the file")
+        return Failed(number=job.number, kind=type(error), message=message, param=param)
+    except Exception:  # one bad request must not take the model down with it
+        return Crashed(number=job.number, traceback=traceback.format_exc())

@@ -209,17 +209,17 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn: 
 
 
 def _audio_stream(container: InputContainer, warnings: list[str]) -> av.AudioStream:
-    n_streams = len(container.streams.audio)
-    if n_streams == 0:
+    streams = container.streams.audio
+    if not streams:
         raise UnsupportedMediaError("got a file without an audio stream, expected at least one")
     best = container.streams.best("audio")
-    stream = best if isinstance(best, av.AudioStream) else container.streams.audio[0]
+    stream = best if isinstance(best, av.AudioStream) else streams[0]
     codec = stream.codec_context
     if codec is None or codec.name not in _CODECS:
         raise UnsupportedMediaError(f"got audio coded as {codec.name if codec else 'unknown'}, which is not read")
-    if n_streams > 1:
-        position = container.streams.audio.index(stream) + 1
-        warnings.append(f"the file holds {n_streams} audio streams; only number {position} was used")
+    if len(streams) > 1:
+        used = streams.index(stream) + 1
+        warnings.append(f"the file holds {len(streams)} audio streams; only number {used} was used")
     _check_shape(codec.sample_rate, codec.channels, MAX_CHANNELS, 0.0)
     codec.thread_count = 1  # audio decoders have one thread's worth of work
     if codec.name == "flac":
@@ -267,25 +267,23 @@ class _Tally:
 
     def check(self, decoded_s: float, claimed_s: float | None) -> None:
         """Raise CorruptAudioError when nothing, or too little, could be decoded."""
-        failed = f"{self.n_failed} of {self.n_packets} packets"
         if decoded_s == 0 and (self.n_packets or self.stopped_s is not None or claimed_s):
-            raise CorruptAudioError(f"no audio could be decoded: {failed} failed, expected none to")
+            raise CorruptAudioError(f"got {self.n_packets} packets and no decodable audio, expected some")
         if self.n_failed > MAX_FAILED_SHARE * self.n_packets:
-            limit = f"expected at most {MAX_FAILED_SHARE:.0%}"
-            raise CorruptAudioError(f"{failed} failed to decode, {limit}; the first near {self.first_failed_s:.1f} s")
+            raise CorruptAudioError(f"{self._failures()}; expected at most {MAX_FAILED_SHARE:.0%} of them to fail")
 
     def warnings(self) -> list[str]:
         """What the user should know of an otherwise good file."""
-        found = []
-        if self.n_failed:
-            found.append(
-                f"{self.n_failed} of {self.n_packets} packets could not be decoded, the first near {self.first_failed_s:.1f} s"
-            )
+        found = [self._failures()] if self.n_failed else []
         if self.missing_s:
             found.append(f"{self.missing_s:.1f} s of audio is missing, the first near {self.first_missing_s:.1f} s")
         if self.stopped_s is not None:
             found.append(f"the file is damaged near {self.stopped_s:.1f} s; what follows could not be read")
         return found
+
+    def _failures(self) -> str:
+        failed = f"{self.n_failed} of {self.n_packets} packets"
+        return f"{failed} could not be decoded, the first near {self.first_failed_s:.1f} s"
 
 
 def _decode(container: InputContainer, stream: av.AudioStream, assembler: "_Assembler") -> _Tally:
@@ -293,11 +291,11 @@ def _decode(container: InputContainer, stream: av.AudioStream, assembler: "_Asse
     packets = container.demux(stream)
     while True:
         try:
-            packet = next(packets)
-        except StopIteration:
-            return tally
+            packet = next(packets, None)
         except av.FFmpegError:
             tally.stopped_s = assembler.duration
+            packet = None
+        if packet is None:
             return tally
         tally.n_packets += packet.size > 0  # the last packet is empty and flushes the decoder
         try:

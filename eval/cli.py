@@ -4,20 +4,21 @@ Torch and the normalizers are imported where they are used, so that ``--help`` a
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from asr.errors import InvalidOptionError
 from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
 from asr.tasks import Task
-from eval.corpus import read_manifest
+from eval.corpus import Utterance, read_manifest
 from eval.errors import EvaluationError, ResultsError
 from eval.hypotheses import read_run
 from eval.report import Breakdown, scores_as_json, scores_as_table
@@ -79,7 +80,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     not know) is kept with its error and is scored as an empty text; the errors are listed at the end. To try one again,
     delete its line and repeat the command.
 
-    Exit code: 0, also when some clips failed; 1 when all failed or nothing could be run; 2 for a wrong option.
+    Exit code: 0, also when some clips failed; 1 when all failed or there were none; 2 for a wrong option.
     """
     try:
         options = TranscribeOptions(task=task, beam_size=beam_size, temperatures=_parse_temperatures(temperature))
@@ -87,9 +88,13 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
         raise typer.BadParameter(str(error)) from error
     with _reported_errors():
         plan = RunPlan(corpus=read_manifest(manifest), options=options, language_mode=language)
-        summary = _run(plan, _make_target(model, server), out)
+        target = _make_target(model, server)
+        with _ProgressBar() as progress:
+            summary = run_corpus(plan, target, out, progress)
     _print_summary(summary, out)
-    if summary.hypotheses and len(summary.failures) == len(summary.hypotheses):
+    if task is Task.TRANSCRIBE:
+        typer.echo(f"Next: auricle-eval score {out}", err=True)
+    if len(summary.failures) == len(summary.hypotheses):
         raise typer.Exit(1)
 
 
@@ -149,27 +154,40 @@ def _make_target(model: str | None, server: str | None) -> Target:
     return LocalTarget.load(model or DEFAULT_MODEL)
 
 
-def _run(plan: RunPlan, target: Target, out: Path) -> RunSummary:
-    utterances = plan.utterances()
-    columns = (
-        TextColumn("{task.fields[n_done]}/{task.fields[n_clips]} clips"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as progress:
-        # Counted in seconds of audio, since a clip's time goes with its length.
-        total_s = sum(utterance.duration or 1.0 for utterance in utterances)
-        bar = progress.add_task("", total=total_s, n_done=0, n_clips=len(utterances))
-        n_done = 0
+class _ProgressBar:
+    """Clips done and time left, on stderr; counted in seconds of audio, since a clip's time goes with its length."""
 
-        def advance(duration: float | None) -> None:
-            nonlocal n_done
-            n_done += 1
-            progress.update(bar, advance=duration or 1.0, n_done=n_done)
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.fields[n_done]}/{task.fields[n_clips]} clips"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            speed_estimate_period=120,  # seconds; clips come too irregularly for rich's 30
+        )
+        self._n_done = 0
 
-        return run_corpus(plan, target, out, progress=lambda utterance: advance(utterance.duration))
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._progress.stop()
+
+    def start(self, pending: Sequence[Utterance], n_clips: int) -> None:
+        self._n_done = n_clips - len(pending)
+        total_s = sum(_bar_length_s(utterance) for utterance in pending)
+        self._bar = self._progress.add_task("", total=total_s, n_done=self._n_done, n_clips=n_clips)
+
+    def advance(self, utterance: Utterance) -> None:
+        self._n_done += 1
+        self._progress.update(self._bar, advance=_bar_length_s(utterance), n_done=self._n_done)
+
+
+def _bar_length_s(utterance: Utterance) -> float:
+    return utterance.duration or 1.0
 
 
 def _print_summary(summary: RunSummary, out: Path) -> None:
@@ -182,7 +200,7 @@ def _print_summary(summary: RunSummary, out: Path) -> None:
         line += f"; {summary.n_resumed} of them were there already"
     if summary.n_without_reference:
         line += f"; {summary.n_without_reference} left out, as the manifest has no text for them"
-    typer.echo(f"{line}.\nNext: auricle-eval score {out}", err=True)
+    typer.echo(f"{line}.", err=True)
 
 
 def _failures_table(summary: RunSummary) -> Table:
@@ -195,7 +213,7 @@ def _failures_table(summary: RunSummary) -> Table:
         error = failure.error or {}
         by_code.setdefault(error.get("code", ""), []).append(f"{failure.id}: {error.get('message', '')}")
     for code, examples in sorted(by_code.items()):
-        table.add_row(code, str(len(examples)), examples[0])
+        table.add_row(code, str(len(examples)), Text(examples[0]))
     return table
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from eval.scoring import Group, Scores
 
@@ -67,7 +68,7 @@ def _add_rows(table: Table, groups: Mapping[str, Group]) -> None:
             counts.deletions,
             counts.insertions,
         )
-        table.add_row(name, group.unit, *map(str, numbers), "–" if rate is None else f"{100 * rate:.2f}")
+        table.add_row(Text(name), group.unit, *map(str, numbers), "–" if rate is None else f"{100 * rate:.2f}")
     table.add_section()
 
 

@@ -4,10 +4,11 @@ Knows no HTTP, no normalizer and no terminal: progress is told to whoever asks.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
@@ -18,8 +19,15 @@ from eval.targets import Target
 
 __all__ = ["LanguageMode", "Progress", "RunPlan", "RunSummary", "run_corpus"]
 
-Progress = Callable[[Utterance], None]
-"""Called once for each clip that is finished, those of an earlier run included."""
+
+class Progress(Protocol):
+    """Who wants to know how far a run is."""
+
+    def start(self, pending: Sequence[Utterance], n_clips: int) -> None:
+        """Told once, before the first of the pending clips; ``n_clips`` counts those of an earlier run too."""
+
+    def advance(self, utterance: Utterance) -> None:
+        """Told after each clip."""
 
 
 class LanguageMode(StrEnum):
@@ -76,7 +84,7 @@ class RunPlan:
         }
 
 
-def run_corpus(plan: RunPlan, target: Target, folder: Path, *, progress: Progress = lambda _: None) -> RunSummary:
+def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) -> RunSummary:
     """Transcribe every clip that the folder does not have yet; a clip's failure is its result, and the run goes on.
 
     Raises RunMismatchError and ResultsError about the folder, TargetUnavailableError when nothing can be transcribed.
@@ -85,10 +93,11 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, *, progress: Progres
     utterances = plan.utterances()
     with HypothesisStore(folder, config=config, references=plan.references()) as store:
         n_resumed = len(store.finished)
-        for utterance in utterances:
-            if utterance.id not in store.finished:
-                store.append(_hypothesis(utterance, plan, target))
-            progress(utterance)
+        pending = [utterance for utterance in utterances if utterance.id not in store.finished]
+        progress.start(pending, len(utterances))
+        for utterance in pending:
+            store.append(_hypothesis(utterance, plan, target))
+            progress.advance(utterance)
     return RunSummary(
         hypotheses=store.finished,
         n_resumed=n_resumed,

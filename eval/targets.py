@@ -7,7 +7,7 @@ reference and no file but the one it is given.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -73,7 +73,7 @@ class LocalTarget:
             "target": "local",
             "model": self._transcriber.model_name,
             "model_hash": self._transcriber.model_hash,
-            "versions": {"auricle": version("auricle"), "torch": version("torch")},
+            "versions": {"auricle": _version("auricle"), "torch": _version("torch")},
         }
 
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
@@ -112,7 +112,7 @@ class ServerTarget:
             self._client.get(f"{self._url}/healthz")
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._unavailable(error) from error
-        return {"target": self._url, "model": self._model, "versions": {"auricle": version("auricle")}}
+        return {"target": self._url, "model": self._model, "versions": {"auricle": _version("auricle")}}
 
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
         """Post one file; a busy service is asked again after the time it names, ``MAX_ATTEMPTS`` times at most."""
@@ -155,6 +155,13 @@ class ServerTarget:
             f"no answer from {self._url} ({error}). Start the service (`auricle-serve`) or correct --server; "
             "the same command then continues where it stopped."
         )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return None
 
 
 def _wait_s(response: httpx.Response, attempt: int) -> float:

@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.options import TranscribeOptions
+from asr.tasks import Task
+from eval.corpus import read_manifest
+from eval.errors import ResultsError, RunMismatchError, TargetUnavailableError
+from eval.hypotheses import read_run
+from eval.runner import LanguageMode, RunPlan, run_corpus
+
+
+@pytest.fixture
+def plan(write_manifest) -> RunPlan:
+    return RunPlan(corpus=read_manifest(write_manifest()), options=TranscribeOptions())
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_run_fills_its_folder(plan, tmp_path, fake_target, progress) -> None:
+    summary = run_corpus(plan, fake_target({"zh-1": "你好"}), tmp_path / "out", progress)
+    assert [line["id"] for line in lines(tmp_path / "out")] == ["en-1", "de-1", "silence", "zh-1"]
+    first = lines(tmp_path / "out")[0]
+    assert set(first) == {"id", "text", "language", "duration", "seconds"}
+    assert (summary.n_resumed, summary.n_without_reference, summary.failures) == (0, 1, ())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "hypotheses.jsonl",
+        "references.json",
+        "run.json",
+    ]
+    stored = read_run(tmp_path / "out")
+    assert stored.references["silence"].text == ""
+    assert stored.config["model_hash"] == "0" * 64
+    assert stored.config["manifest_sha256"] == plan.corpus.sha256
+    assert stored.config["options"]["beam_size"] == 5
+    assert str(tmp_path) not in (tmp_path / "out" / "run.json").read_text()
+    assert (progress.n_pending, progress.n_clips, progress.n_advanced) == (4, 4, 4)
+
+
+def test_each_clip_is_decoded_in_its_language_or_in_none(plan, tmp_path, fake_target, progress) -> None:
+    target = fake_target()
+    run_corpus(plan, target, tmp_path / "manifest", progress)
+    assert [options.language for _, options in target.asked] == ["en", "de", None, "zh"]
+    target = fake_target()
+    auto = RunPlan(corpus=plan.corpus, options=plan.options, language_mode=LanguageMode.AUTO)
+    run_corpus(auto, target, tmp_path / "auto", progress)
+    assert [options.language for _, options in target.asked] == [None] * 4
+
+
+@pytest.mark.parametrize("torn", ['{"id": "de-1", "te', '{"id": "de-1", "text": "Gr\\u00fc', ""])
+def test_a_killed_run_continues(plan, tmp_path, fake_target, progress, torn) -> None:
+    class Killed(BaseException):
+        pass
+
+    with pytest.raises(Killed):
+        run_corpus(plan, fake_target({"de-1": Killed()}), tmp_path, progress)
+    with (tmp_path / "hypotheses.jsonl").open("a") as file:
+        file.write(torn)
+    target = fake_target()
+    summary = run_corpus(plan, target, tmp_path, progress)
+    assert [name for name, _ in target.asked] == ["de-1", "silence", "zh-1"]
+    assert [line["id"] for line in lines(tmp_path)] == ["en-1", "de-1", "silence", "zh-1"]
+    assert summary.n_resumed == 1
+    assert (progress.n_pending, progress.n_clips) == (3, 4)
+
+
+def test_a_finished_run_asks_nothing(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target(), tmp_path, progress)
+    before = (tmp_path / "hypotheses.jsonl").read_bytes()
+    target = fake_target()
+    run_corpus(plan, target, tmp_path, progress)
+    assert not target.asked
+    assert (tmp_path / "hypotheses.jsonl").read_bytes() == before
+
+
+def test_another_configuration_is_refused(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target(), tmp_path, progress)
+    greedy = RunPlan(corpus=plan.corpus, options=TranscribeOptions(beam_size=1))
+    with pytest.raises(RunMismatchError, match=r'options: there .*"beam_size": 5.* now .*"beam_size": 1[\s\S]*--out'):
+        run_corpus(greedy, fake_target(), tmp_path, progress)
+    with pytest.raises(RunMismatchError, match='model: there "fake", now "other"'):
+        run_corpus(plan, fake_target(model="other"), tmp_path, progress)
+
+
+def test_a_failed_clip_does_not_stop_the_run(plan, tmp_path, fake_target, progress, clip_error) -> None:
+    summary = run_corpus(plan, fake_target({"de-1": clip_error}), tmp_path, progress)
+    failed = lines(tmp_path)[1]
+    assert failed["error"] == {"code": "undecodable_audio", "message": "clip.wav: not audio"}
+    assert failed["text"] == ""
+    assert [failure.id for failure in summary.failures] == ["de-1"]
+    again = fake_target()
+    run_corpus(plan, again, tmp_path, progress)
+    assert not again.asked
+
+
+def test_a_language_nobody_knows_is_that_clips_error(write_manifest, tmp_path, fake_target, progress) -> None:
+    manifest = write_manifest({"id": "k", "text": "nuqneH", "language": "tlh"}, {"id": "e", "text": "hi"})
+    plan = RunPlan(corpus=read_manifest(manifest), options=TranscribeOptions())
+    summary = run_corpus(plan, fake_target(), tmp_path / "out", progress)
+    assert [(failure.id, failure.error["code"]) for failure in summary.failures] == [("k", "unsupported_language")]
+    assert len(summary.hypotheses) == 2
+
+
+def test_a_lost_target_ends_the_run_and_blames_no_clip(plan, tmp_path, fake_target, progress) -> None:
+    with pytest.raises(TargetUnavailableError):
+        run_corpus(plan, fake_target({"de-1": TargetUnavailableError("gone")}), tmp_path, progress)
+    assert [line["id"] for line in lines(tmp_path)] == ["en-1"]
+
+
+def test_translation_is_held_against_the_english(write_manifest, tmp_path, fake_target, progress) -> None:
+    manifest = write_manifest({"id": "d", "text": "Guten Tag", "translation_en": "Good day"}, {"id": "e", "text": "x"})
+    plan = RunPlan(corpus=read_manifest(manifest), options=TranscribeOptions(task=Task.TRANSLATE))
+    summary = run_corpus(plan, fake_target(), tmp_path / "out", progress)
+    assert summary.n_without_reference == 1
+    assert read_run(tmp_path / "out").references["d"].text == "Good day"
+
+
+def test_a_folder_of_something_else_is_refused(plan, tmp_path, fake_target, progress) -> None:
+    (tmp_path / "other.jsonl").touch()
+    with pytest.raises(ResultsError, match=r"other\.jsonl"):
+        run_corpus(plan, fake_target(), tmp_path, progress)
+    (tmp_path / "other.jsonl").rename(tmp_path / "hypotheses.jsonl")
+    with pytest.raises(ResultsError, match=r"without run\.json"):
+        run_corpus(plan, fake_target(), tmp_path, progress)
+
+
+def test_a_damaged_line_is_named(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target(), tmp_path, progress)
+    path = tmp_path / "hypotheses.jsonl"
+    path.write_text("{}\n" + path.read_text("utf-8"), "utf-8")
+    with pytest.raises(ResultsError, match=r"hypotheses\.jsonl, line 1"):
+        read_run(tmp_path)

@@ -77,3 +77,7 @@ def _greet(settings: Settings, model: ModelInfo) -> None:
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     where = f"http://{host}:{settings.port}"
     typer.echo(f"Auricle is ready with {model.name}. Try: curl -F file=@clip.wav {where}/transcribe")
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AURICLE_", frozen=True, extra="forbid")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     model: str = Field(default="base", description="Model to serve: a name or a local path.")
     device: str = Field(default="auto", description="Device to run on: auto, cpu, cuda, cuda:1, mps.")
     quantization: Literal["none"] = Field(default="none", description="Weight quantization; only none for now.")

@@ -158,7 +158,8 @@ class WorkerPool:
         if status.state is WorkerState.STOPPED:
             raise _stopped()
         if status.state is not WorkerState.READY:
-            why = f"The model could not be loaded: {status.problem}" if status.problem else "The model is being loaded."
+            problem = without_paths(status.problem)  # whole in the log only
+            why = f"The model could not be loaded: {problem}" if problem else "The model is being loaded."
             raise ApiError(503, status.state.value, why, retry_after_s=status.retry_after_s)
         if self._current and len(self._waiting) >= self._max_queued_requests:
             wait_s = min(600.0, self._service_s * (len(self._waiting) + 1))
@@ -217,9 +218,7 @@ class WorkerPool:
             return
         problem = self._status.problem or f"the worker process died while loading (exit code {exit_code})"
         logger.error("the model could not be loaded, next attempt in %.0f s: %s", pause_s, problem)
-        self._status = WorkerStatus(
-            state=WorkerState.FAILED, model=model, problem=without_paths(problem), retry_after_s=pause_s
-        )
+        self._status = WorkerStatus(state=WorkerState.FAILED, model=model, problem=problem, retry_after_s=pause_s)
         self._refuse_all(ApiError(503, "load_failed", "The model could not be loaded.", retry_after_s=pause_s))
 
     def _on_message(self, message: FromWorker) -> None:

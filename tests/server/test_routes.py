@@ -1,0 +1,227 @@
+"""Requests over fake workers: what each route accepts, and what it answers."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+from service_fakes import MODEL, SEGMENTS, FakeWorkers
+
+from asr.options import DEFAULT_TEMPERATURES
+from asr.tasks import Task
+from server.errors import ApiError
+from server.messages import DetectWork, TranscribeWork
+from server.worker_pool import WorkerState, WorkerStatus
+
+AUDIO = b"RIFF not really"
+
+
+def post(client: TestClient, route: str = "/transcribe", **fields: object) -> Response:
+    return client.post(route, files={"file": ("clip.wav", AUDIO, "audio/wav")}, data=fields)
+
+
+def only_work(workers: FakeWorkers) -> TranscribeWork:
+    (work,) = workers.works
+    assert isinstance(work, TranscribeWork)
+    return work
+
+
+def events(answer: Response) -> list[tuple[str, str]]:
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for block in answer.text.split("\n\n")[:-1]:
+        name, *data = block.split("\n")
+        found.append((name.removeprefix("event: "), "\n".join(line.removeprefix("data: ") for line in data)))
+    return found
+
+
+def test_the_least_one_can_send_is_a_file(client: TestClient, workers: FakeWorkers) -> None:
+    answer = post(client)
+    assert answer.status_code == 200
+    assert answer.json() == {"text": "Hello there. How are you?"}
+    assert workers.uploads == [AUDIO]
+    work = only_work(workers)
+    assert work.options.temperatures == DEFAULT_TEMPERATURES
+    assert work.options.language is None
+    assert not work.send_segments
+
+
+@pytest.mark.parametrize("media_type", ["audio/wav", "video/mp4", "application/octet-stream"])
+def test_the_body_may_be_the_file_itself(client: TestClient, workers: FakeWorkers, media_type: str) -> None:
+    answer = client.post("/transcribe?language=German&beam_size=2", content=AUDIO, headers={"Content-Type": media_type})
+    assert answer.status_code == 200
+    assert workers.uploads == [AUDIO]
+    assert only_work(workers).options.language == "de"
+    assert only_work(workers).options.beam_size == 2
+
+
+def test_the_other_service_s_field_name_is_known(client: TestClient, workers: FakeWorkers) -> None:
+    assert client.post("/transcribe", files={"audio_file": AUDIO}).status_code == 200
+    assert workers.uploads == [AUDIO]
+
+
+def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorkers) -> None:
+    answer = post(
+        client,
+        task="translate",
+        language="de",
+        model="base",
+        timestamps="none",
+        prompt="Grüße",
+        temperature="0.3",
+        beam_size="3",
+        best_of="4",
+        patience="2",
+        length_penalty="0.5",
+        seed="7",
+        compression_ratio_threshold="2",
+        logprob_threshold="none",
+        no_speech_threshold="0.5",
+        condition_on_previous_text="false",
+        plan="sequential",
+    )
+    assert answer.status_code == 200
+    options = only_work(workers).options
+    assert options.task is Task.TRANSLATE
+    assert (options.language, options.timestamps, options.prompt) == ("de", False, "Grüße")
+    assert (options.temperatures, options.beam_size, options.best_of) == ((0.3,), 3, 4)
+    assert (options.patience, options.length_penalty, options.seed) == (2.0, 0.5, 7)
+    assert (options.compression_ratio_threshold, options.logprob_threshold) == (2.0, None)
+    assert (options.no_speech_threshold, options.condition_on_previous_text) == (0.5, False)
+
+
+@pytest.mark.parametrize("name", ["temperature", "temperature[]"])
+@pytest.mark.parametrize("spelling", [["0", "0.5"], ["0,0.5"], ["[0, 0.5]"]])
+def test_a_ladder_of_temperatures(client: TestClient, workers: FakeWorkers, name: str, spelling: list[str]) -> None:
+    assert post(client, **{name: spelling}).status_code == 200
+    assert only_work(workers).options.temperatures == (0.0, 0.5)
+
+
+def test_empty_fields_are_absent_as_html_forms_send_them(client: TestClient, workers: FakeWorkers) -> None:
+    assert post(client, language="", temperature="", beam_size="").status_code == 200
+    assert only_work(workers).options.language is None
+
+
+def test_verbose_json_has_openai_s_shape_and_more(client: TestClient) -> None:
+    answer = post(client, response_format="verbose_json", include="tokens")
+    body = answer.json()
+    assert body["task"] == "transcribe"
+    assert (body["language"], body["language_name"], body["duration"]) == ("de", "german", 4.0)
+    assert body["text"] == "Hello there. How are you?"
+    assert set(body["segments"][0]) == {
+        "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio",
+        "no_speech_prob",
+    }  # fmt: skip
+    assert body["segments"][1]["start"] == 2.0
+    assert body["segments"][1]["tokens"] == [50364, 7, 50464]
+    assert body["language_probs"] == {"de": 0.9, "en": 0.1}
+    assert body["warnings"] == ["the header promised more audio"]
+    assert body["timing"] == {
+        "queue": 0.5, "decode_audio": 0.1, "encode": 0.2, "decode": 0.6, "total": 1.0, "rtfx": 4.0,
+    }  # fmt: skip
+    assert (body["model"], body["model_hash"]) == (MODEL.name, MODEL.hash)
+    assert body["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("response_format", "media_type", "start"),
+    [
+        ("text", "text/plain", "Hello there.\nHow are you?"),
+        ("srt", "text/plain", "1\n00:00:00,000 --> 00:00:01,500\nHello there.\n\n2\n"),
+        ("vtt", "text/vtt", "WEBVTT\n\n"),
+    ],
+)
+def test_text_formats(client: TestClient, response_format: str, media_type: str, start: str) -> None:
+    answer = post(client, response_format=response_format)
+    assert answer.headers["content-type"].startswith(media_type)
+    assert answer.text.startswith(start)
+
+
+def test_translate_fixes_the_task(client: TestClient, workers: FakeWorkers) -> None:
+    assert post(client, "/translate", response_format="verbose_json").json()["task"] == "translate"
+    assert only_work(workers).options.task is Task.TRANSLATE
+    refused = post(client, "/translate", task="transcribe")
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "task"
+
+
+def test_detect_language_speaks_two_dialects(client: TestClient, workers: FakeWorkers) -> None:
+    answer = post(client, "/detect-language")
+    assert answer.json() == {
+        "language": "de",
+        "language_probs": {"de": 0.9, "en": 0.1},
+        "detected_language": "german",
+        "language_code": "de",
+        "confidence": 0.9,
+    }
+    assert isinstance(workers.works[0], DetectWork)
+
+
+def test_a_stream_has_each_segment_and_then_the_whole(client: TestClient, workers: FakeWorkers) -> None:
+    found = events(post(client, stream="true", response_format="verbose_json"))
+    assert [name for name, _ in found] == ["segment", "segment", "done"]
+    assert json.loads(found[1][1])["text"] == SEGMENTS[1].text
+    assert json.loads(found[2][1])["duration"] == 4.0
+    assert only_work(workers).send_segments
+
+
+def test_a_stream_may_end_in_subtitles(client: TestClient) -> None:
+    streamed = events(post(client, stream="true", response_format="srt"))[-1]
+    assert streamed == ("done", post(client, response_format="srt").text)
+
+
+def test_an_error_before_the_first_segment_has_its_own_status(client: TestClient, workers: FakeWorkers) -> None:
+    workers.failure = ApiError(422, "undecodable_audio", "damaged")
+    assert post(client, stream="true").status_code == 422
+
+
+def test_an_error_in_the_middle_of_a_stream_is_an_event(
+    client: TestClient, workers: FakeWorkers, spooled: Callable[[], list[object]]
+) -> None:
+    workers.failure = ApiError(503, "worker_died", "gone", retry_after_s=5)
+    workers.fail_after_segments = 1
+    answer = post(client, stream="true")
+    found = events(answer)
+    assert [name for name, _ in found] == ["segment", "error"]
+    error = json.loads(found[1][1])["error"]
+    assert (error["code"], error["request_id"]) == ("worker_died", answer.headers["x-request-id"])
+    assert spooled() == []
+
+
+def test_health_readiness_and_models(client: TestClient, workers: FakeWorkers) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready", "model": "base"}
+    assert client.get("/models").json() == {"models": [{"name": "base", "hash": "d01c", "languages": ["en", "de"]}]}
+    workers.status = WorkerStatus(state=WorkerState.LOADING)
+    workers.refusal = ApiError(503, "loading", "The model is being loaded.", retry_after_s=5)
+    assert client.get("/healthz").status_code == 200
+    for answer in (client.get("/readyz"), client.get("/models"), post(client)):
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        assert answer.json()["error"]["code"] == "loading"
+
+
+@pytest.mark.parametrize("name", ["whisper-1", "base"])
+def test_known_model_names(client: TestClient, name: str) -> None:
+    assert post(client, model=name).status_code == 200
+
+
+def test_a_request_id_is_given_or_kept(client: TestClient) -> None:
+    given = client.get("/healthz").headers["x-request-id"]
+    assert len(given) == 32
+    assert client.get("/healthz", headers={"X-Request-Id": "mine-1.2_3"}).headers["x-request-id"] == "mine-1.2_3"
+    for strange in ("a b", "x" * 65, "new%0aline;"):
+        assert client.get("/healthz", headers={"X-Request-Id": strange}).headers["x-request-id"] != strange
+
+
+def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
+    assert "swagger" in client.get("/docs").text.lower()
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {"/transcribe", "/translate", "/detect-language", "/healthz", "/readyz", "/models"}
+    form = paths["/transcribe"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["file"]["format"] == "binary"
+    assert form["required"] == ["file"]
+    assert "$ref" not in json.dumps(form)
+    assert all(field["description"] for field in form["properties"].values())
+    assert form["properties"]["response_format"]["enum"] == ["json", "verbose_json", "text", "srt", "vtt"]

@@ -1,0 +1,162 @@
+"""Bodies: limits on the way in, private files, and nothing left behind."""
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from service_fakes import FakeWorkers
+
+from asr.errors import CorruptAudioError
+from server.app import create_app
+from server.settings import Settings
+from server.uploads import FORM_ALLOWANCE_BYTES
+
+Spooled = Callable[[], list[Path]]
+Serve = Callable[..., TestClient]
+
+BOUNDARY = "frontier"
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def part(name: str, value: bytes, *, filename: str | None = None) -> bytes:
+    disposition = f'form-data; name="{name}"' + (f'; filename="{filename}"' if filename else "")
+    return f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + value + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def test_a_file_survives_the_form_byte_for_byte(client: TestClient, workers: FakeWorkers) -> None:
+    audio = bytes(range(256)) * 20_000 + b"\r\n--frontie\r\n--"
+    body = part("language", b"de") + part("file", audio, filename="a.wav") + part("beam_size", b"2") + END
+    for step in (97, 65_536, len(body)):
+
+        def chunks(step: int = step) -> Iterator[bytes]:
+            yield from (body[at : at + step] for at in range(0, len(body), step))
+
+        answer = client.post("/transcribe", content=b"".join(chunks()), headers=FORM)
+        assert answer.status_code == 200, answer.text
+    assert workers.uploads == [audio] * 3
+
+
+def test_the_file_is_private_and_deleted_after_the_answer(
+    client: TestClient, workers: FakeWorkers, spooled: Spooled, tmp_path: Path
+) -> None:
+    client.post("/transcribe", files={"file": b"audio"})
+    client.post("/transcribe", files={"file": b"audio"}, data={"stream": "true"})
+    workers.failure = CorruptAudioError("x")
+    client.post("/transcribe", files={"file": b"audio"})
+    workers.failure = ZeroDivisionError()
+    client.post("/transcribe", files={"file": b"audio"})
+    assert workers.modes == [0o600] * 4
+    assert spooled() == []
+    (folder,) = tmp_path.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_spool_is_gone_when_the_service_ends(workers: FakeWorkers, tmp_path: Path) -> None:
+    with TestClient(create_app(Settings(spool_dir=tmp_path), workers)):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert workers.stopped
+
+
+def test_a_declared_length_over_the_limit_is_refused_unread(serve: Serve, workers: FakeWorkers) -> None:
+    client = serve(max_upload_bytes=100)
+    answer = client.post("/transcribe", content=b"x" * 101, headers={"Content-Type": "audio/wav"})
+    assert code_of(answer) == (413, "file_too_large")
+    form = client.post("/transcribe", files={"file": b"x" * (101 + FORM_ALLOWANCE_BYTES)})
+    assert code_of(form) == (413, "file_too_large")
+    assert workers.works == []
+
+
+@pytest.mark.parametrize("is_form", [False, True])
+def test_bytes_are_counted_as_they_come(workers: FakeWorkers, tmp_path: Path, spooled: Spooled, is_form: bool) -> None:
+    """A chunked body has no length; it must be refused long before it ends."""
+    n_sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal n_sent
+        if is_form:
+            yield part("file", b"", filename="a.wav").removesuffix(b"\r\n")
+        for _ in range(10_000):
+            n_sent += 1
+            yield b"x" * 65_536
+
+    async def post() -> httpx.Response:
+        app = create_app(Settings(spool_dir=tmp_path, max_upload_bytes=3_000_000), workers)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                headers = FORM if is_form else {"Content-Type": "audio/wav"}
+                answer = await client.post("/transcribe", content=endless(), headers=headers)
+            assert spooled() == []
+            return answer
+
+    assert code_of(asyncio.run(post())) == (413, "file_too_large")
+    assert n_sent < 60
+    assert workers.works == []
+
+
+def test_exactly_the_limit_is_accepted(serve: Serve) -> None:
+    client = serve(max_upload_bytes=100)
+    assert client.post("/transcribe", files={"file": b"x" * 100}).status_code == 200
+    assert client.post("/transcribe", files={"file": b"x" * 101}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (END, "missing_file"),
+        (part("language", b"de") + END, "missing_file"),
+        (part("file", b"", filename="a.wav") + END, "empty_file"),
+        (part("file", b"a", filename="a") + part("file", b"b", filename="b") + END, "too_many_files"),
+        (part("file", b"a", filename="a") + part("audio_file", b"b", filename="b") + END, "too_many_files"),
+        (part("picture", b"a", filename="a.png") + END, "unsupported_parameter"),
+        (part("file", b"a", filename="a"), "invalid_form"),
+        (b"no form at all", "invalid_form"),
+        (part("", b"a") + END, "invalid_form"),
+        (part("file", b"a", filename="a") + part("prompt", b"\xff\xfe") + END, "invalid_value"),
+        (part("file", b"a", filename="a") + part("temperature", b"0") * 200 + END, "too_many_fields"),
+    ],
+)
+def test_forms_that_cannot_be_used(
+    client: TestClient, workers: FakeWorkers, spooled: Spooled, body: bytes, code: str
+) -> None:
+    answer = client.post("/transcribe", content=body, headers=FORM)
+    assert code_of(answer) == (400, code)
+    assert workers.works == []
+    assert spooled() == []
+
+
+def test_an_empty_body(client: TestClient) -> None:
+    answer = client.post("/transcribe", content=b"", headers={"Content-Type": "audio/wav"})
+    assert code_of(answer) == (400, "empty_file")
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/x-www-form-urlencoded", "text/plain", ""])
+def test_bodies_that_are_no_upload(client: TestClient, media_type: str) -> None:
+    answer = client.post("/transcribe", content=b"{}", headers={"Content-Type": media_type})
+    assert code_of(answer) == (415, "unsupported_media_type")
+    assert "-F file=@" in answer.json()["error"]["message"]
+
+
+def test_a_form_without_boundary(client: TestClient) -> None:
+    answer = client.post("/transcribe", content=END, headers={"Content-Type": "multipart/form-data"})
+    assert code_of(answer) == (400, "invalid_form")
+
+
+def test_the_query_may_speak_where_the_form_is_silent(client: TestClient, workers: FakeWorkers) -> None:
+    answer = client.post("/transcribe?language=de", files={"file": b"x"}, data={"beam_size": "2"})
+    assert answer.status_code == 200
+    both = client.post("/transcribe?temperature=0", files={"file": b"x"}, data={"temperature[]": "0"})
+    assert code_of(both) == (400, "conflicting_parameter")
+    assert len(workers.works) == 1

@@ -133,7 +133,7 @@ def test_the_unforeseen_tells_the_log_and_nobody_else(
 @pytest.mark.parametrize(
     ("message", "shown"),
     [
-        ("/tmp/auricle-x/abc: no frame", "<file>: no frame"),
+        ("/var/spool/auricle-x/abc: no frame", "<file>: no frame"),
         ("in '/srv/models/a.bin' and ~/x/y.wav", "in '<file>' and <file>"),
         ("C:\\models\\a.bin is damaged", "<file> is damaged"),
         ("expected audio/wav, 1/2 or and/or", "expected audio/wav, 1/2 or and/or"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -34,17 +34,29 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-def test_a_file_survives_the_form_byte_for_byte(client: TestClient, workers: FakeWorkers) -> None:
-    audio = bytes(range(256)) * 20_000 + b"\r\n--frontie\r\n--"
+async def post_chunks(
+    workers: FakeWorkers, settings: Settings, chunks: AsyncIterator[bytes], headers: dict[str, str]
+) -> httpx.Response:
+    """A body that arrives chunk by chunk, without a declared length."""
+    app = create_app(settings, workers)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/transcribe", content=chunks, headers=headers)
+
+
+@pytest.mark.parametrize("step", [1, 97, 65_536])
+def test_a_file_survives_the_form_byte_for_byte(workers: FakeWorkers, tmp_path: Path, step: int) -> None:
+    audio = bytes(range(256)) * (20 if step == 1 else 10_000) + b"\r\n--frontie\r\n--"
     body = part("language", b"de") + part("file", audio, filename="a.wav") + part("beam_size", b"2") + END
-    for step in (97, 65_536, len(body)):
 
-        def chunks(step: int = step) -> Iterator[bytes]:
-            yield from (body[at : at + step] for at in range(0, len(body), step))
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), step):
+            yield body[at : at + step]
 
-        answer = client.post("/transcribe", content=b"".join(chunks()), headers=FORM)
-        assert answer.status_code == 200, answer.text
-    assert workers.uploads == [audio] * 3
+    answer = asyncio.run(post_chunks(workers, Settings(spool_dir=tmp_path), chunks(), FORM))
+    assert answer.status_code == 200, answer.text
+    assert workers.uploads == [audio]
 
 
 def test_the_file_is_private_and_deleted_after_the_answer(
@@ -91,17 +103,11 @@ def test_bytes_are_counted_as_they_come(workers: FakeWorkers, tmp_path: Path, sp
             n_sent += 1
             yield b"x" * 65_536
 
-    async def post() -> httpx.Response:
-        app = create_app(Settings(spool_dir=tmp_path, max_upload_bytes=3_000_000), workers)
-        async with app.router.lifespan_context(app):
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                headers = FORM if is_form else {"Content-Type": "audio/wav"}
-                answer = await client.post("/transcribe", content=endless(), headers=headers)
-            assert spooled() == []
-            return answer
-
-    assert code_of(asyncio.run(post())) == (413, "file_too_large")
+    settings = Settings(spool_dir=tmp_path, max_upload_bytes=3_000_000)
+    headers = FORM if is_form else {"Content-Type": "audio/wav"}
+    answer = asyncio.run(post_chunks(workers, settings, endless(), headers))
+    assert code_of(answer) == (413, "file_too_large")
+    assert spooled() == []
     assert n_sent < 60
     assert workers.works == []
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import Any, BinaryIO, Literal, NoReturn, Self
 
 import av
 import numpy as np
@@ -35,6 +35,8 @@ MIN_DURATION_S = 0.1
 MIN_INPUT_RATE, MAX_INPUT_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
 MAX_PLANAR_CHANNELS = 8  # beyond AVFrame.data[8], PyAV walks a pointer array that has no end mark
+MAX_OVERHANG_BYTES = 1 << 20  # of a chunk; a file may have been cut in its last one
+MAX_CHUNKS = 1_000
 MAX_FAILED_SHARE = 0.1  # of the packets; with more, the rest is not a transcript of the recording
 TRUNCATED_SHARE = 0.9  # of the claimed duration; less is reported
 GAP_S = 0.05  # between a frame's end and the next one's time; less is rounding in the container
@@ -109,6 +111,9 @@ def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) 
 
 def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
     demuxer, has_frame_count = _sniff(reader)
+    chunks = []
+    if demuxer in ("wav", "aiff"):
+        chunks = list(_chunks(reader, "big" if reader.peek(0, 4) in (b"FORM", b"RIFX") else "little"))
     warnings: list[str] = []
     assembler = _Assembler(max_duration_s=max_duration_s)
     with _open(reader, demuxer) as container:
@@ -118,7 +123,7 @@ def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
         guessed = demuxer in ("aac", "amr") or (demuxer == "mp3" and not has_frame_count)
         claimed_s = None if guessed else _claimed_duration(container, stream)
     if demuxer == "wav":
-        claimed_s = _wav_duration(reader.peek(0, 4096))  # FFmpeg's is cut to what the file has
+        claimed_s = _wav_duration(reader, chunks)  # FFmpeg's is cut to what the file has
     tally.check(assembler.duration, claimed_s)
     samples = assembler.finish()
     duration = len(samples) / SAMPLE_RATE
@@ -404,15 +409,32 @@ def _claimed_duration(container: InputContainer, stream: av.AudioStream) -> floa
     return container.duration / av.time_base if only and container.duration is not None else None
 
 
-def _wav_duration(head: bytes) -> float | None:
+def _chunks(reader: _Reader, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
+    """(name, offset of the content, claimed bytes) of the chunks of a RIFF or IFF file.
+
+    Raises CorruptAudioError for the claim that makes FFmpeg allocate gigabytes, a large chunk beyond the file's end,
+    and for more than MAX_CHUNKS.
+    """
+    offset = 12
+    for _ in range(MAX_CHUNKS):
+        head = reader.peek(offset, 8)
+        if len(head) < 8:
+            return
+        name, n_bytes = head[:4], int.from_bytes(head[4:], order)
+        end = offset + 8 + n_bytes
+        if name not in (b"data", b"SSND") and n_bytes > MAX_OVERHANG_BYTES and not reader.peek(end - 1, 1):
+            raise CorruptAudioError(f"got a chunk of {n_bytes} bytes at byte {offset}, which is more than the file has")
+        yield name, offset + 8, n_bytes
+        offset = end + n_bytes % 2
+    raise CorruptAudioError(f"got more than {MAX_CHUNKS} chunks, expected a dozen")
+
+
+def _wav_duration(reader: _Reader, chunks: list[tuple[bytes, int, int]]) -> float | None:
     """Seconds that a WAV header claims; None when it does not say, as when it was written to a pipe."""
-    offset, bytes_per_s = 12, 0
-    while offset + 8 <= len(head):
-        name, n_bytes = head[offset : offset + 4], int.from_bytes(head[offset + 4 : offset + 8], "little")
-        if name == b"fmt ":
-            bytes_per_s = int.from_bytes(head[offset + 16 : offset + 20], "little")
-        if name == b"data":
-            # Writers that cannot seek back leave 0, 2 GiB or 4 GiB, less some header.
-            return n_bytes / bytes_per_s if bytes_per_s and n_bytes < 0x7FFF0000 else None
-        offset += 8 + n_bytes + n_bytes % 2
-    return None
+    found = {name: (offset, n_bytes) for name, offset, n_bytes in reversed(chunks)}
+    if b"fmt " not in found or b"data" not in found:
+        return None
+    bytes_per_s = int.from_bytes(reader.peek(found[b"fmt "][0] + 8, 4), "little")
+    n_bytes = found[b"data"][1]
+    # Writers that cannot seek back leave 0, 2 GiB or 4 GiB, less some header.
+    return n_bytes / bytes_per_s if bytes_per_s and n_bytes < 0x7FFF0000 else None

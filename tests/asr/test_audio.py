@@ -232,6 +232,19 @@ def test_impossible_headers_are_corrupt():
             load(wav(pcm, rate=rate, n_channels=n_channels))
 
 
+@pytest.mark.parametrize("claimed", [2_000_000, 0x7FFFFFF0, 0xFFFFFFFF])
+def test_a_header_chunk_beyond_the_file_is_not_allocated(claimed: int):
+    data = bytearray(wav(bytes(64_000)))
+    data[16:20] = struct.pack("<I", claimed)
+    with pytest.raises(CorruptAudioError, match=f"a chunk of {claimed} bytes at byte 12"):
+        load(bytes(data))
+
+
+def test_a_million_chunks_are_not_walked():
+    with pytest.raises(CorruptAudioError, match="more than 1000 chunks"):
+        load(b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 1_000_000)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_samples_that_are_no_numbers_are_corrupt(value: float):
     samples = np.zeros(32000)

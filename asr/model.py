@@ -161,7 +161,9 @@ class AudioEncoder(nn.Module):
         n_state = dims.n_audio_state
         self.conv1 = nn.Conv1d(dims.n_mels, n_state, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(n_state, n_state, kernel_size=3, stride=2, padding=1)
-        self.register_buffer("positional_embedding", sinusoids(dims.n_audio_ctx, n_state))
+        # Not a parameter of the checkpoint: files store it rounded, so it is recomputed in float32.
+        positions = sinusoids(dims.n_audio_ctx, n_state)
+        self.register_buffer("positional_embedding", positions, persistent=False)
         self.blocks = nn.ModuleList(EncoderBlock(n_state, dims.n_audio_head) for _ in range(dims.n_audio_layer))
         self.ln_post = nn.LayerNorm(n_state)
 

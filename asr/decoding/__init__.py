@@ -1,0 +1,25 @@
+"""Audio windows in, tokens out: the decoding loop, its rules and its search strategies. Knows no recording longer than 30 s."""
+
+from asr.decoding.loop import Decoder
+from asr.decoding.types import (
+    BeamSearch,
+    DecodeRequest,
+    DecodingOptions,
+    DecodingResult,
+    Greedy,
+    Sampling,
+    Strategy,
+    WindowDecoder,
+)
+
+__all__ = [
+    "BeamSearch",
+    "DecodeRequest",
+    "Decoder",
+    "DecodingOptions",
+    "DecodingResult",
+    "Greedy",
+    "Sampling",
+    "Strategy",
+    "WindowDecoder",
+]

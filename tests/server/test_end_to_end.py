@@ -1,0 +1,139 @@
+"""The real command with the real model and real recordings."""
+
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.weights
+
+ROOT = Path(__file__).parents[2]
+AUDIO = ROOT.parent / "shared" / "golden" / "audio"
+CLIP = AUDIO / "cmu_arctic-cmu_arctic_us_aew_a0001.flac"
+LONG = AUDIO / "LJ001_long_5min.flac"
+LOAD_PATIENCE_S = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    client: httpx.Client
+    pid: int
+
+    def post(self, path: Path, route: str = "/transcribe", **fields: str) -> httpx.Response:
+        with path.open("rb") as file:
+            return self.client.post(route, files={"file": (path.name, file)}, data=fields)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if not AUDIO.is_dir():
+        pytest.skip(f"the recordings are not there: {AUDIO}")
+    spool_dir = tmp_path_factory.mktemp("spool")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.cli", "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"AURICLE_SPOOL_DIR": str(spool_dir)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=900) as client:
+            wait_until_ready(client, process)
+            assert process.stdout is not None
+            assert f"curl -F file=@clip.wav http://127.0.0.1:{port}/transcribe" in process.stdout.readline()
+            yield Running(client=client, pid=process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert list(spool_dir.iterdir()) == []
+
+
+def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + LOAD_PATIENCE_S
+    problem = "it does not listen"
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+        try:
+            answer = client.get("/readyz")
+        except httpx.ConnectError:
+            continue
+        if answer.status_code == 200:
+            return
+        problem = answer.json()["error"]["message"]
+        if answer.json()["error"]["code"] == "load_failed":
+            break
+    pytest.fail(f"the service does not become ready: {problem}")
+
+
+def test_a_clip_becomes_text(service: Running) -> None:
+    answer = service.post(CLIP, response_format="verbose_json")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert "author of the danger trail" in body["text"].lower()
+    assert body["language"] == "en"
+    assert body["language_probs"]["en"] > 0.5
+    assert body["timing"]["rtfx"] > 0
+    assert body["segments"][0]["tokens"]
+    assert "-->" in service.post(CLIP, response_format="vtt").text
+
+
+def test_the_language_is_named(service: Running) -> None:
+    answer = service.post(AUDIO / "de-common_voice_de_18235402.flac", "/detect-language")
+    assert answer.json()["detected_language"] == "german"
+    assert answer.json()["confidence"] > 0.5
+
+
+def test_what_is_no_audio_is_refused(service: Running, tmp_path: Path) -> None:
+    text = tmp_path / "letter.wav"
+    text.write_text("Dear madam, " * 1000)
+    answer = service.post(text)
+    assert answer.status_code in {415, 422}
+    assert "/" not in answer.json()["error"]["message"].replace("audio/", "").replace("video/", "")
+
+
+def test_health_during_five_minutes_of_speech_and_no_torch_in_the_api_process(service: Running) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        # Greedy keeps the test short; how the text is decoded does not matter to the event loop.
+        answer = threads.submit(service.post, LONG, beam_size="1", response_format="verbose_json")
+        took = []
+        while not answer.done():
+            began = time.perf_counter()
+            assert service.client.get("/healthz").status_code == 200
+            took.append(time.perf_counter() - began)
+            time.sleep(0.1)
+        body = answer.result().json()
+    assert 280 < body["duration"] < 320
+    assert len(body["text"].split()) > 500
+    assert statistics.median(took) < 0.05
+    assert max(took) < 0.25
+    maps = Path(f"/proc/{service.pid}/maps")
+    if maps.exists():
+        assert "libtorch" not in maps.read_text()
+
+
+def test_segments_stream_before_the_end(service: Running) -> None:
+    arrived: list[tuple[str, float]] = []
+    with (
+        LONG.open("rb") as file,
+        service.client.stream(
+            "POST", "/transcribe", files={"file": file}, data={"stream": "true", "beam_size": "1"}
+        ) as answer,
+    ):
+        arrived.extend((line, time.monotonic()) for line in answer.iter_lines() if line.startswith("event:"))
+    names = [name for name, _ in arrived]
+    assert names.count("event: segment") > 20
+    assert names[-1] == "event: done"
+    assert arrived[-1][1] - arrived[0][1] > 1.0

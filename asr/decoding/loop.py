@@ -5,6 +5,7 @@ on the left. A window's rows stay together, a window that is done leaves the bat
 Shapes: R windows in the batch, W rows a window, N = R × W rows, T tokens, S audio positions, C width, V vocabulary.
 """
 
+import itertools
 import time
 import zlib
 from collections.abc import Sequence
@@ -125,14 +126,14 @@ class Decoder:
     def _run(self, windows: Sequence[_Window], features_RSC: Tensor, width: int) -> None:
         cache, logits_NV = self._prefill(windows, features_RSC, width)
         active = list(windows)
-        while True:
+        for n_steps in itertools.count(1):
             steps = [self._step(window, logits_NV[i * width : (i + 1) * width]) for i, window in enumerate(active)]
             tokens = [token for step in steps for token in step.tokens]
             sources = [i * width + source for i, step in enumerate(steps) for source in step.sources]
             open_places = [
                 i
                 for i, (window, step) in enumerate(zip(active, steps, strict=True))
-                if not step.done and len(window.selector.rows[0]) < window.max_tokens
+                if not step.done and n_steps < window.max_tokens
             ]
             if not open_places:
                 return

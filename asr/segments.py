@@ -1,0 +1,82 @@
+"""Tokens of one window to segments with times, and how far the window reached. In: ``DecodingResult``. Out: ``WindowSegments``.
+
+Pure arithmetic (Whisper 4.5): knows no model, no audio, no other window.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr.decoding.types import DecodingResult
+from asr.features import FRAMES_PER_SECOND
+from asr.tokenizer import TIMESTAMP_STEP_S, Tokenizer
+from asr.transcript import Segment
+
+__all__ = ["FRAMES_PER_TIMESTAMP", "WindowSegments", "split_segments"]
+
+FRAMES_PER_TIMESTAMP = round(TIMESTAMP_STEP_S * FRAMES_PER_SECOND)  # 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSegments:
+    """Segments of one window in order, and the frames that the window was good for: the next one starts after them."""
+
+    segments: tuple[Segment, ...]
+    n_frames_done: int
+
+
+def split_segments(
+    result: DecodingResult, tokenizer: Tokenizer, *, seek: int, n_frames: int, first_id: int
+) -> WindowSegments:
+    """Cut the tokens at pairs of timestamps.
+
+    ``seek`` and ``n_frames``: start and length of the window in frames of 10 ms. Text after the last complete pair is
+    left to the next window; a window that ends in one timestamp, or has no pair, is done to its end. Segments without
+    text or length are left out.
+    """
+    tokens = result.tokens
+    begin = tokenizer.timestamp_begin
+    is_time = [token >= begin for token in tokens]
+    cuts = [i for i in range(1, len(tokens)) if is_time[i - 1] and is_time[i]]
+    ends_in_one_time = is_time[-2:] == [False, True]
+    if cuts and ends_in_one_time:
+        cuts.append(len(tokens))
+
+    pieces: list[tuple[int, int, Sequence[int]]]  # start and end in timestamp steps, tokens
+    if cuts:
+        pieces = [
+            (tokens[start] - begin, tokens[end - 1] - begin, tokens[start:end])
+            for start, end in zip([0, *cuts], cuts, strict=False)
+        ]
+        last_time = tokens[cuts[-1] - 1] - begin
+        n_frames_done = n_frames if ends_in_one_time else last_time * FRAMES_PER_TIMESTAMP
+    else:
+        times = [token - begin for token in tokens if token >= begin]
+        end = times[-1] if times and times[-1] else n_frames // FRAMES_PER_TIMESTAMP
+        pieces = [(0, end, tokens)]
+        n_frames_done = n_frames
+
+    segments: list[Segment] = []
+    for start, end, piece in pieces:
+        text = tokenizer.decode(piece)
+        if start == end or not text.strip():
+            continue
+        segments.append(_segment(result, piece, text, times=(start, end), seek=seek, id_=first_id + len(segments)))
+    return WindowSegments(segments=tuple(segments), n_frames_done=n_frames_done)
+
+
+def _segment(
+    result: DecodingResult, tokens: Sequence[int], text: str, *, times: tuple[int, int], seek: int, id_: int
+) -> Segment:
+    offset = seek / FRAMES_PER_SECOND
+    return Segment(
+        id=id_,
+        seek=seek,
+        start=round(offset + times[0] * TIMESTAMP_STEP_S, 2),
+        end=round(offset + times[1] * TIMESTAMP_STEP_S, 2),
+        text=text,
+        tokens=tuple(tokens),
+        temperature=result.temperature,
+        avg_logprob=result.avg_logprob,
+        compression_ratio=result.compression_ratio,
+        no_speech_prob=result.no_speech_prob,
+    )

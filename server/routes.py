@@ -34,6 +34,8 @@ __all__ = ["router"]
 
 DEFAULT_MODEL_ALIAS = "whisper-1"  # OpenAI's name, which its clients send unasked
 
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies: pass each event on at once
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "A field or the file is not usable; `param` names it"},
     404: {"model": ErrorAnswer, "description": "This model is not served here"},
@@ -166,7 +168,8 @@ async def _recognize(request: Request, upload: Upload, form: RecognitionForm, ta
         def last_event(result: Result) -> bytes:
             return transcript_event(answered(result), form.response_format)
 
-        return StreamingResponse(_events(first, updates, last_event, request_id), media_type="text/event-stream")
+        events = _events(first, updates, last_event, request_id)
+        return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
     async with aclosing(updates):
         result = await _unless_disconnected(request, updates)
     if not isinstance(result, Result):

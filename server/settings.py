@@ -20,7 +20,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
     model: str = Field(default="base", description="Model to serve: a name or a local path.")
-    device: str = Field(default="auto", description="Device to run on: auto, cpu, cuda, cuda:1, mps.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Device to run on: cpu, cuda, or auto, which is cuda where there is one."
+    )
     quantization: Literal["none"] = Field(default="none", description="Weight quantization; only none for now.")
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file accepted, in bytes.")
     max_duration_s: float = Field(default=10_800, gt=0, description="Longest recording accepted, in seconds.")

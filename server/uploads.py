@@ -157,7 +157,7 @@ def _with_query(fields: list[tuple[str, str]], query: list[tuple[str, str]]) -> 
 
 
 def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _too_large(max_bytes: int) -> ApiError:

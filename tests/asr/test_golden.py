@@ -1,0 +1,96 @@
+"""Parity with the reference implementation on every clip of ../shared/golden, in batches of strangers.
+
+The FLAC files carry the very samples that the reference decoded, so tokens compare exactly. Greedy and beam 5 of a
+clip share one encoder pass. A difference is excused only by an entry in ``TIES``.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from asr.audio import load_audio
+from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, Greedy, Strategy
+from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from asr.prompt import TaskPrompt
+from asr.tasks import Task
+from asr.transcriber import Transcriber
+
+pytestmark = pytest.mark.weights
+
+BATCH = 8
+TOLERANCE = 1e-3
+STRATEGIES: dict[str, tuple[Task, Strategy]] = {
+    "greedy": (Task.TRANSCRIBE, Greedy()),
+    "beam5": (Task.TRANSCRIBE, BeamSearch(beam_size=5)),
+    "translate_greedy": (Task.TRANSLATE, Greedy()),
+}
+# (model, clip, decoding) → margin between the two best choices where the tokens part, in log-probability.
+TIES: dict[tuple[str, str, str], float] = {}
+
+Clip = dict[str, object]
+
+
+def golden(shared: Path, model: str) -> list[dict]:
+    return [json.loads(line) for line in (shared / "golden" / f"{model}.jsonl").read_text().splitlines()]
+
+
+def mel_of(shared: Path, clip: dict, transcriber: Transcriber) -> torch.Tensor:
+    waveform = load_audio(shared / "golden" / clip["audio"])
+    assert len(waveform.samples) == clip["n_samples"]
+    samples = pad_or_trim(torch.from_numpy(waveform.samples), N_SAMPLES)
+    return log_mel_spectrogram(samples, n_mels=transcriber.n_mels)
+
+
+def check_mel(mel: torch.Tensor, expected: dict) -> None:
+    values = [mel.mean(), mel.std(unbiased=False), mel.min(), mel.max(), mel[10, 100], mel[40, 200], mel[79, 50]]
+    reference = [expected["mean"], expected["std"], expected["min"], expected["max"], *expected["at"]]
+    assert [float(value) for value in values] == pytest.approx(reference, abs=1e-4)
+
+
+def differences(model: str, clip: dict, name: str, result: DecodingResult) -> list[str]:
+    expected = clip[name]
+    where = f"{model} {clip['id']} {name}"
+    if list(result.tokens) != expected["tokens"]:
+        if (model, clip["id"], name) in TIES:
+            return []
+        return [f"{where}: tokens {list(result.tokens)}, expected {expected['tokens']}"]
+    found = []
+    if result.text != expected["text"]:
+        found.append(f"{where}: text {result.text!r}, expected {expected['text']!r}")
+    for field in ("avg_logprob", "no_speech_prob", "compression_ratio"):
+        value = getattr(result, field)
+        if abs(value - expected[field]) > TOLERANCE:
+            found.append(f"{where}: {field} {value}, expected {expected[field]}")
+    return found
+
+
+@pytest.mark.parametrize("model", ["base", "tiny.en"])
+def test_tokens_and_probabilities_equal_the_reference(model, shared, request):
+    transcriber = request.getfixturevalue(model.replace(".", "_"))
+    clips = golden(shared, model)
+    found: list[str] = []
+    for start in range(0, len(clips), BATCH):
+        batch = clips[start : start + BATCH]
+        mels = [mel_of(shared, clip, transcriber) for clip in batch]
+        for clip, mel in zip(batch, mels, strict=True):
+            check_mel(mel, clip["mel"])
+        if model == "base":
+            for clip, probabilities in zip(batch, transcriber.decoder.detect_language(mels), strict=True):
+                got = {code: probabilities[code] for code in clip["language_probs"]}
+                assert got == pytest.approx(clip["language_probs"], abs=TOLERANCE), clip["id"]
+        for name, (task, strategy) in STRATEGIES.items():
+            chosen = [(clip, mel) for clip, mel in zip(batch, mels, strict=True) if name in clip]
+            requests = [
+                DecodeRequest(
+                    mel=mel,
+                    prompt=TaskPrompt(language=clip["language"], task=task),
+                    options=DecodingOptions(strategy=strategy),
+                )
+                for clip, mel in chosen
+            ]
+            results = transcriber.decoder.decode(requests)
+            for (clip, _), result in zip(chosen, results, strict=True):
+                found += differences(model, clip, name, result)
+    assert not found, "\n".join(found)

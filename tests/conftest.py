@@ -1,0 +1,38 @@
+"""Shared fixtures: the development data beside the checkout, and the packaged weights; each skips with its reason."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from asr.checkpoint import ModelStore
+from asr.errors import UnknownModelError
+from asr.transcriber import Transcriber
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = Path(os.environ.get("AURICLE_SHARED_DIR", REPOSITORY.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip("the development recordings (../shared) are not part of a checkout")
+    return folder
+
+
+def load_packaged(name: str) -> Transcriber:
+    try:
+        ModelStore().resolve(name)
+    except UnknownModelError as error:
+        pytest.skip(str(error))
+    return Transcriber.load(name, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def base() -> Transcriber:
+    return load_packaged("base")
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Transcriber:
+    return load_packaged("tiny.en")

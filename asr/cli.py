@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,14 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exce
 models_app = typer.Typer(no_args_is_help=True, help="The models of this machine: list, pull, verify, convert.")
 app.add_typer(models_app, name="models")
 stderr = Console(stderr=True)
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 @app.callback()
@@ -75,7 +84,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
     seed: Annotated[int | None, typer.Option(help="Makes sampling reproducible.")] = None,
     timestamps: Annotated[bool, typer.Option(help="Let the model predict segment times.")] = True,
     condition_on_previous_text: Annotated[bool, typer.Option(help="Give each window the text before it.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option(help="auto: cuda where there is one.")] = Device.AUTO,
 ) -> None:
     """Transcribe recordings: text to stdout, progress to stderr.
 
@@ -85,8 +94,6 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
         if format_ not in FORMATS:
             message = f"--format: got {format_!r}, expected one of {', '.join(FORMATS)}"
             raise InvalidOptionError(message, param="format")
-        if device not in ("auto", "cpu", "cuda"):
-            raise InvalidOptionError(f"--device: got {device!r}, expected auto, cpu or cuda", param="device")
         options = TranscribeOptions(
             task=task, language=language, timestamps=timestamps, prompt=prompt,
             beam_size=beam_size, patience=patience, best_of=best_of,
@@ -98,7 +105,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
         from asr.transcriber import Transcriber
 
         with stderr.status(f"loading {model}"):
-            transcriber = Transcriber.load(model, device=device)
+            transcriber = Transcriber.load(model, device=device.value)
     failed = 0
     for file in files:
         try:
@@ -130,7 +137,9 @@ def _with_progress(transcriber: "Transcriber", file: Path, options: TranscribeOp
     with Progress(*columns, console=stderr, transient=True) as bar:
         row = bar.add_task(file.name, total=None)
         transcript = transcriber.transcribe(
-            file, options, on_progress=lambda progress: bar.update(row, completed=progress.done, total=progress.duration)
+            file,
+            options,
+            on_progress=lambda progress: bar.update(row, completed=progress.done, total=progress.duration),
         )
     for warning in transcript.warnings:
         stderr.print(f"auricle: {file}: {warning}", style="yellow", markup=False, highlight=False)
@@ -161,7 +170,9 @@ def list_models() -> None:
 
 
 @models_app.command()
-def pull(model: Annotated[str, typer.Argument(help="base, tiny.en, …, or owner/name on the Hugging Face hub.")]) -> None:
+def pull(
+    model: Annotated[str, typer.Argument(help="base, tiny.en, …, or owner/name on the Hugging Face hub.")],
+) -> None:
     """Fetch a model, check its digest, convert it. One that is here already is only verified."""
     from asr.checkpoint import ModelStore
 

@@ -109,9 +109,7 @@ class LongFormSession:
             )
         if options.beam_size == 1:
             return Greedy()
-        return BeamSearch(
-            beam_size=options.beam_size, patience=options.patience, length_penalty=options.length_penalty
-        )
+        return BeamSearch(beam_size=options.beam_size, patience=options.patience, length_penalty=options.length_penalty)
 
     def _is_unlikely(self, result: DecodingResult) -> bool:
         threshold = self._options.logprob_threshold

@@ -78,7 +78,9 @@ class TranscribeOptions:
         _check_range("max_initial_timestamp_s", self.max_initial_timestamp_s, 0, 30)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         if not self.temperatures:
-            raise InvalidOptionError("temperature: got an empty list, expected at least one number", param="temperature")
+            raise InvalidOptionError(
+                "temperature: got an empty list, expected at least one number", param="temperature"
+            )
         for temperature in self.temperatures:
             _check_range("temperature", temperature, 0, 2)
         if round(self.beam_size * self.patience) < 1:

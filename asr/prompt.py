@@ -51,6 +51,8 @@ def check_supported(tokenizer: Tokenizer, *, language: str | None, task: Task) -
         raise InvalidOptionError(message, param="task")
     if language is not None and language not in tokenizer.languages:
         if not tokenizer.is_multilingual:
-            message = f"language: got {language!r}, but this model is English-only; use a multilingual one such as 'base'"
+            message = (
+                f"language: got {language!r}, but this model is English-only; use a multilingual one such as 'base'"
+            )
             raise UnsupportedLanguageError(message, param="language")
         tokenizer.language_token(language)

@@ -1,4 +1,4 @@
-"""Tokens of one window to segments with times, and how far the window reached. In: ``DecodingResult``. Out: ``WindowSegments``.
+"""Tokens of one window to segments with times. In: ``DecodingResult``. Out: ``WindowSegments``, and how far it reached.
 
 Pure arithmetic (Whisper 4.5): knows no model, no audio, no other window.
 """

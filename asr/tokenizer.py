@@ -77,7 +77,9 @@ class Tokenizer:
         """
         tokens = self._bpe.encode(text, add_special_tokens=False).ids
         if any(token >= self.eot for token in tokens):
-            raise InvalidOptionError(f"got special tokens inside the text {text!r}, expected plain text", param="prompt")
+            raise InvalidOptionError(
+                f"got special tokens inside the text {text!r}, expected plain text", param="prompt"
+            )
         return list(tokens)
 
     def decode(self, tokens: Iterable[int]) -> str:

@@ -1,7 +1,7 @@
 """The library's front door: a recording in, a ``Transcript`` out. Knows no HTTP and no command line.
 
-    transcriber = Transcriber.load("base")
-    print(transcriber.transcribe(Path("clip.wav")).text)
+transcriber = Transcriber.load("base")
+print(transcriber.transcribe(Path("clip.wav")).text)
 """
 
 import time
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asr.audio import Waveform, load_audio
 from asr.checkpoint import Checkpoint, ModelStore, load_model, read_checkpoint
-from asr.decoding import DecodeRequest, Decoder
+from asr.decoding import Decoder, DecodeRequest
 from asr.features import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, log_mel_spectrogram
 from asr.longform import LongFormSession
 from asr.options import TranscribeOptions
@@ -40,7 +40,7 @@ class Progress:
 
 
 class Transcriber:
-    """One loaded model. Not thread-safe: the timings and the memory of encoded windows belong to one caller at a time."""
+    """One loaded model. Not thread-safe: its timings and its encoded windows belong to one caller at a time."""
 
     def __init__(self, checkpoint: Checkpoint, *, name: str, device: torch.device, dtype: torch.dtype) -> None:
         self.tokenizer = Tokenizer(checkpoint.tokenizer_path, n_vocab=checkpoint.dims.n_vocab)
@@ -58,7 +58,9 @@ class Transcriber:
         """
         store = ModelStore()
         checkpoint = read_checkpoint(store.resolve(model))
-        target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+        target = torch.device(
+            "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+        )
         return cls(checkpoint, name=model, device=target, dtype=_dtype(dtype, target))
 
     @property
@@ -91,7 +93,9 @@ class Transcriber:
         mel_s = time.perf_counter() - mel_started
         session = LongFormSession(mel.shape[-1] - N_FRAMES, options, self.tokenizer)
         segments: list[Segment] = []
-        for segment in self._walk(session, mel, lambda done: on_progress(Progress(done=done, duration=waveform.duration))):
+        for segment in self._walk(
+            session, mel, lambda done: on_progress(Progress(done=done, duration=waveform.duration))
+        ):
             segments.append(segment)
             on_segment(segment)
         timing = Timing(

@@ -133,6 +133,15 @@ def _to_tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.array(array))
 
 
+def _openai_names(name: str, where: str) -> list[str]:
+    """The parameters that a variable holds, in the order in which their rows are stacked."""
+    for pattern, templates in NAME_MAP:
+        if match := re.fullmatch(pattern, name):
+            names = [match.expand(template) for template in templates]
+            return [name.replace(".gamma", ".weight").replace(".beta", ".bias") for name in names]
+    raise CheckpointError(f"{where}: unknown variable {name}")
+
+
 def _to_openai(variables: dict[str, Array], where: str) -> dict[str, Tensor]:
     state_dict: dict[str, Tensor] = {}
     for name, array in variables.items():
@@ -141,21 +150,15 @@ def _to_openai(variables: dict[str, Array], where: str) -> dict[str, Tensor]:
         if name.endswith("_scale") or array.dtype == np.int8:
             message = f"{where}: {name} is quantized to int8; convert the model with float16 or float32 weights"
             raise CheckpointError(message)
-        for pattern, targets in NAME_MAP:
-            match = re.fullmatch(pattern, name)
-            if match:
-                break
-        else:
-            raise CheckpointError(f"{where}: unknown variable {name} of shape {array.shape}")
+        targets = _openai_names(name, where)
         if array.shape[0] % len(targets):
             raise CheckpointError(f"{where}: {name} has {array.shape[0]} rows, expected a multiple of {len(targets)}")
         for target, part in zip(targets, np.split(array, len(targets)), strict=True):
-            renamed = match.expand(target).replace(".gamma", ".weight").replace(".beta", ".bias")
-            if renamed.endswith(".key.bias"):
+            if target.endswith(".key.bias"):
                 if np.any(part):
                     raise CheckpointError(f"{where}: {name} stores a key bias that is not zero; Whisper has none")
                 continue
-            state_dict[renamed] = _to_tensor(part)
+            state_dict[target] = _to_tensor(part)
     return state_dict
 
 

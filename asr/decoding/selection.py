@@ -1,4 +1,4 @@
-"""Which token each row takes, and which hypothesis wins. In: log-probabilities. Out: next tokens, then the best hypothesis.
+"""Which token each row takes, and which hypothesis wins. In: filtered logits. Out: next tokens, then the winner.
 
 One selector a window: it owns the window's ``width`` rows. Knows no model, no cache and no other window.
 Shapes: W = width rows of this window, V vocabulary.
@@ -105,7 +105,8 @@ class SamplingSelector:
     def best(self) -> Hypothesis:
         """See Selector."""
         candidates = [
-            Hypothesis(_without(self._eot, row), total) for row, total in zip(self.rows, self._sum_logprobs, strict=True)
+            Hypothesis(_without(self._eot, row), total)
+            for row, total in zip(self.rows, self._sum_logprobs, strict=True)
         ]
         return _best_ranked(candidates, self._strategy.length_penalty)
 

@@ -25,6 +25,7 @@ def write_tokenizer(path: Path, *, n_text_tokens: int) -> Path:
     """A tokenizer.json of bytes alone, filled up to ``n_text_tokens``, and the two specials that files always name."""
     vocabulary = {symbol: i for i, symbol in enumerate(byte_symbols())}
     vocabulary |= {f"<unused{i}>": i for i in range(256, n_text_tokens)}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     specials = ["<|endoftext|>", "<|startoftranscript|>"]
     path.write_text(
         json.dumps(
@@ -37,8 +38,8 @@ def write_tokenizer(path: Path, *, n_text_tokens: int) -> Path:
                     }
                     for i, token in enumerate(specials)
                 ],
-                "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
-                "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+                "pre_tokenizer": byte_level,
+                "decoder": byte_level,
                 "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
             }
         )

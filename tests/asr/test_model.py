@@ -7,7 +7,15 @@ from asr.errors import CheckpointError
 from asr.model import PRESETS, ModelDimensions, MultiHeadAttention, Whisper, sinusoids
 
 # Parameters in millions, Whisper paper, Table 1, and the release notes of large-v3 and turbo.
-MILLIONS = {"tiny": 39, "base": 74, "small": 244, "medium": 769, "large-v2": 1550, "large-v3": 1550, "large-v3-turbo": 809}
+MILLIONS = {
+    "tiny": 39,
+    "base": 74,
+    "small": 244,
+    "medium": 769,
+    "large-v2": 1550,
+    "large-v3": 1550,
+    "large-v3-turbo": 809,
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -21,10 +29,19 @@ def test_presets_have_the_published_size(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run_with_every_width(name):
-    # The preset's widths, heads, Mel channels and vocabulary with one layer and a short window: the shapes are what is tested.
+    # The preset's widths, heads, Mel channels and vocabulary, with one layer and a short window.
     dims = PRESETS[name]
     small = ModelDimensions(
-        dims.n_mels, 8, dims.n_audio_state, dims.n_audio_head, 1, dims.n_vocab, 8, dims.n_text_state, dims.n_text_head, 1
+        dims.n_mels,
+        8,
+        dims.n_audio_state,
+        dims.n_audio_head,
+        1,
+        dims.n_vocab,
+        8,
+        dims.n_text_state,
+        dims.n_text_head,
+        1,
     )
     model = Whisper(small).eval()
     torch.nn.init.zeros_(model.decoder.positional_embedding)
@@ -32,8 +49,8 @@ def test_presets_run_with_every_width(name):
         features = model.encoder(torch.zeros(1, dims.n_mels, 16))
         assert features.shape == (1, 8, dims.n_audio_state)
         cache = model.decoder.new_cache(features, [0])
-        logits = model.decoder.logits(model.decoder(torch.tensor([[1, 2, 3]]), cache))
-    assert logits.shape == (1, 3, dims.n_vocab)
+        logits = model.decoder.logits(model.decoder(torch.tensor([[1, 2, 3]]), cache)[0])
+    assert logits.shape == (3, dims.n_vocab)
 
 
 def test_attention_equals_a_naive_loop():
@@ -57,6 +74,14 @@ def test_sinusoids():
     assert table[0].tolist() == [0, 0, 0, 1, 1, 1]
     assert float(table[1, 0]) == pytest.approx(math.sin(1))
     assert float(table[1, 2]) == pytest.approx(math.sin(1 / 10_000))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("n_rows", [1, 2, 5])
+def test_logits_are_the_product_with_the_embedding(tiny_model, n_rows):
+    hidden = torch.randn(n_rows, 32, generator=torch.Generator().manual_seed(3))
+    expected = torch.nn.functional.linear(hidden, tiny_model.decoder.token_embedding.weight)
+    torch.testing.assert_close(tiny_model.decoder.logits(hidden), expected, atol=1e-4, rtol=1e-4)
 
 
 def hidden_states(model, features, tokens, step):

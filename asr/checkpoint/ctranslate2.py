@@ -9,7 +9,6 @@ Little-endian. Every length is checked against what is left of the file before a
 weights stay memory-mapped until they are copied into a model. Knows no hub and no store.
 """
 
-import json
 import re
 import struct
 from math import prod
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asr.checkpoint.config import read_alignment_heads
 from asr.checkpoint.types import Checkpoint, check_parameters, sha256_of
 from asr.errors import CheckpointError
 from asr.model import ModelDimensions
@@ -163,22 +163,24 @@ def _to_openai(variables: dict[str, Array], where: str) -> dict[str, Tensor]:
 
 
 def _dimensions(variables: dict[str, Array], where: str) -> ModelDimensions:
-    def shape(name: str) -> tuple[int, ...]:
+    def shape(name: str, rank: int) -> tuple[int, ...]:
         if name not in variables:
             raise CheckpointError(f"{where}: no variable {name}; this is not a Whisper model")
+        if variables[name].ndim != rank:
+            raise CheckpointError(f"{where}: {name} has shape {variables[name].shape}, expected rank {rank}")
         return variables[name].shape
 
     def scalar(name: str) -> int:
-        shape(name)
-        return int(variables[name].reshape(-1)[0])
+        shape(name, 0)
+        return int(variables[name])
 
     def n_layers(part: str) -> int:
         return len({m[1] for name in variables if (m := re.match(rf"{part}/layer_(\d+)/", name))})
 
-    n_audio_state, n_mels, _ = shape("encoder/conv1/weight")
-    n_audio_ctx, _ = shape(RECOMPUTED)
-    n_vocab, n_text_state = shape("decoder/embeddings/weight")
-    n_text_ctx, _ = shape("decoder/position_encodings/encodings")
+    n_audio_state, n_mels, _ = shape("encoder/conv1/weight", 3)
+    n_audio_ctx, _ = shape(RECOMPUTED, 2)
+    n_vocab, n_text_state = shape("decoder/embeddings/weight", 2)
+    n_text_ctx, _ = shape("decoder/position_encodings/encodings", 2)
     audio_heads, text_heads = scalar("encoder/num_heads"), scalar("decoder/num_heads")
     return ModelDimensions(
         n_mels, n_audio_ctx, n_audio_state, audio_heads, n_layers("encoder"),
@@ -193,12 +195,10 @@ def read_ctranslate2(folder: Path) -> Checkpoint:
     dims = _dimensions(variables, path.name)
     state_dict = _to_openai(variables, path.name)
     check_parameters(state_dict, dims, path.name)
-    config_path = folder / "config.json"
-    config = json.loads(config_path.read_text()) if config_path.exists() else {}
     return Checkpoint(
         dims=dims,
         state_dict=state_dict,
         tokenizer_path=folder / "tokenizer.json",
-        alignment_heads=tuple((layer, head) for layer, head in config.get("alignment_heads", ())),
+        alignment_heads=read_alignment_heads(folder / "config.json"),
         source_sha256=sha256_of(path),
     )

@@ -1,6 +1,5 @@
 """Reader of Hugging Face Whisper folders. In: ``config.json`` and safetensors. Out: ``Checkpoint``. Knows no hub."""
 
-import json
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from asr.checkpoint.config import read_alignment_heads, read_json_object
 from asr.checkpoint.types import Checkpoint, check_parameters, sha256_of
 from asr.errors import CheckpointError
 from asr.model import ModelDimensions
@@ -43,16 +43,6 @@ def _to_openai(name: str) -> str:
     return name
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name}: cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name}: got {type(content).__name__}, expected a JSON object")
-    return content
-
-
 def _dimensions(config: dict[str, Any]) -> ModelDimensions:
     try:
         return ModelDimensions(
@@ -72,11 +62,12 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if not index.exists():
         raise CheckpointError(f"{folder.name}: no model.safetensors; pickled pytorch_model.bin files are not read")
-    names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+    weight_map = read_json_object(index).get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     # A name with a folder in it could point anywhere on this machine.
     if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
         raise CheckpointError(f"{index.name}: weight_map has to name files in the same folder, got {names[:3]}")
-    return [folder / name for name in names]
+    return [folder / name for name in sorted(set(names))]
 
 
 def read_huggingface(folder: Path) -> Checkpoint:
@@ -84,7 +75,7 @@ def read_huggingface(folder: Path) -> Checkpoint:
 
     Raises CheckpointError.
     """
-    dims = _dimensions(_read_json(folder / "config.json"))
+    dims = _dimensions(read_json_object(folder / "config.json"))
     state_dict: dict[str, Tensor] = {}
     files = _weight_files(folder)
     for path in files:
@@ -97,13 +88,11 @@ def read_huggingface(folder: Path) -> Checkpoint:
     state_dict.pop(RECOMPUTED, None)
     state_dict.pop(TIED, None)
     check_parameters(state_dict, dims, folder.name)
-    generation = folder / "generation_config.json"
-    heads = _read_json(generation).get("alignment_heads", ()) if generation.exists() else ()
     digests = [sha256_of(path) for path in files]
     return Checkpoint(
         dims=dims,
         state_dict=state_dict,
         tokenizer_path=folder / "tokenizer.json",
-        alignment_heads=tuple((layer, head) for layer, head in heads),
+        alignment_heads=read_alignment_heads(folder / "generation_config.json"),
         source_sha256=digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest(),
     )

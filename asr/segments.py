@@ -44,7 +44,8 @@ def split_segments(
     pieces: list[tuple[int, int, Sequence[int]]]  # start and end in timestamp steps, tokens
     if cuts:
         pieces = [
-            (tokens[start] - begin, tokens[end - 1] - begin, tokens[start:end])
+            # Without timestamp rules the first piece may begin with text: it then starts with the window.
+            (max(tokens[start] - begin, 0), tokens[end - 1] - begin, tokens[start:end])
             for start, end in zip([0, *cuts], cuts, strict=False)
         ]
         last_time = tokens[cuts[-1] - 1] - begin

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
-from asr.errors import InvalidOptionError
+from asr.errors import AuricleError, InvalidOptionError
 from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
 from asr.tasks import Task
 from eval.corpus import Utterance, read_manifest
@@ -135,6 +135,45 @@ def score(
         typer.echo(f"{message} Repeat the `auricle-eval run` command to finish.", err=True)
 
 
+@app.command()
+def speed(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="An English recording.")],
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PYTHON", help="An engine and the interpreter it is installed for; repeatable."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of a packaged model.")] = DEFAULT_MODEL,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each engine takes.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers here.")] = None,
+) -> None:
+    """Time engines against each other on one clip: cold start, latency, peak memory.
+
+    Greedy, English, no fallback, two threads, each engine in its own process, taking turns.
+
+    \b
+      auricle-eval speed jfk.flac --peer openai-whisper=peers/openai/bin/python \\
+        --peer faster-whisper-int8=peers/faster/bin/python
+    """
+    with _reported_errors():
+        from eval.speed import measure_speed, times_as_json
+
+        peers = {}
+        for each in peer or []:
+            name, equals, interpreter = each.partition("=")
+            if not equals:
+                raise EvaluationError(f"--peer: got {each!r}, expected NAME=PYTHON")
+            peers[name] = Path(interpreter)
+        with Console(stderr=True).status("starting") as status:
+            numbers = times_as_json(measure_speed(clip, model, peers, rounds=rounds, on_step=status.update))
+    table = Table("engine", "cold start, s", "latency, s", "× ours", "peak, MB", "text")
+    for name, row in numbers.items():
+        figures = (row["cold_s"], row["warm_s"], row["warm_ratio_to_auricle"])
+        table.add_row(name, *(f"{figure:.2f}" for figure in figures), f"{row['peak_mb']:.0f}", row["text"])
+    Console(width=None if Console().is_terminal else WIDTH_OF_A_FILE).print(table)
+    if json_file is not None:
+        _write_json(json_file, numbers)
+
+
 def main() -> None:
     """Entry point of ``auricle-eval``."""
     app()
@@ -221,7 +260,7 @@ def _failures_table(summary: RunSummary) -> Table:
 def _reported_errors() -> Iterator[None]:
     try:
         yield
-    except EvaluationError as error:
+    except (EvaluationError, AuricleError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:

@@ -1,0 +1,132 @@
+"""Engines against each other on one clip. In: a clip and the engines' interpreters. Out: medians and ratios.
+
+Every engine runs in a process of its own, the engines take turns, and each round is compared within itself, since the
+machine's speed drifts. Knows no HTTP and no corpus.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from eval import engines
+from eval.errors import EvaluationError
+
+__all__ = ["OURS", "EngineTimes", "measure_speed", "times_as_json"]
+
+OURS = "auricle"
+WARM_RUNS = 3  # a process and round
+ENGINE_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTimes:
+    """What one engine needed, a number a round."""
+
+    engine: str
+    cold_s: tuple[float, ...]
+    """From the start of the process to its first transcript."""
+    warm_s: tuple[float, ...]
+    """Median latency of a transcript in a process that has made one."""
+    peak_mb: tuple[float, ...]
+    """Largest resident size of the process."""
+    text: str
+
+
+def export_openai(model: str, target: Path) -> None:
+    """Write our weights as openai-whisper reads them, in float32."""
+    import torch
+
+    from asr.checkpoint import ModelStore, load_model, read_checkpoint
+
+    checkpoint = read_checkpoint(ModelStore().resolve(model))
+    loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
+    weights = dict(loaded.state_dict()) | {"encoder.positional_embedding": loaded.encoder.positional_embedding}
+    dims = {name: getattr(checkpoint.dims, name) for name in checkpoint.dims.__slots__}
+    torch.save({"dims": dims, "model_state_dict": weights}, target)
+
+
+def measure_speed(
+    clip: Path,
+    model: str,
+    peers: Mapping[str, Path],
+    *,
+    rounds: int,
+    on_step: Callable[[str], None],
+) -> list[EngineTimes]:
+    """Time our engine and each peer (name → its interpreter) on one clip, taking turns ``rounds`` times.
+
+    Raises EvaluationError when a peer is unknown or fails.
+    """
+    from asr.audio import load_audio
+    from asr.checkpoint import ModelStore
+
+    unknown = peers.keys() - engines.LOADERS.keys()
+    if unknown:
+        known = ", ".join(sorted(engines.LOADERS.keys() - {OURS}))
+        raise EvaluationError(f"--peer: got {', '.join(sorted(unknown))}, expected {known}")
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        samples = folder / "samples.npy"
+        np.save(samples, load_audio(clip).samples)
+        exported = folder / "openai.pt"
+        if "openai-whisper" in peers:
+            export_openai(model, exported)
+        models = {OURS: model, "openai-whisper": str(exported)}
+        published = str(ModelStore().resolve(model))  # the folder that CTranslate2 reads
+        runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in (OURS, *peers)}
+        for number in range(rounds):
+            for engine, results in runs.items():
+                on_step(f"round {number + 1} of {rounds}: {engine}")
+                interpreter = peers.get(engine, Path(sys.executable))
+                results.append(_run_engine(interpreter, engine, models.get(engine, published), samples))
+    return [
+        EngineTimes(
+            engine=engine,
+            cold_s=tuple(result["cold_s"] for result in results),
+            warm_s=tuple(median(result["seconds"]) for result in results),
+            peak_mb=tuple(result["peak_mb"] for result in results),
+            text=results[-1]["text"],
+        )
+        for engine, results in runs.items()
+    ]
+
+
+def _run_engine(interpreter: Path, engine: str, model: str, samples: Path) -> dict[str, Any]:
+    command = [str(interpreter), str(engines.__file__), engine, model, str(samples), str(WARM_RUNS)]
+    started = time.time()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ENGINE_TIMEOUT_S)  # noqa: S603
+    except OSError as error:
+        raise EvaluationError(f"--peer {engine}: {interpreter} cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise EvaluationError(f"{engine}: no result after {ENGINE_TIMEOUT_S} s") from error
+    except subprocess.CalledProcessError as error:
+        raise EvaluationError(f"{engine} failed: {error.stderr.strip()[-800:]}") from error
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result | {"cold_s": result["first_at"] - started}
+
+
+def times_as_json(times: list[EngineTimes]) -> dict[str, Any]:
+    """Medians, every round's numbers, and each engine's latency over ours as the median of the rounds' ratios."""
+    ours = next(each for each in times if each.engine == OURS)
+    return {
+        each.engine: {
+            "cold_s": median(each.cold_s),
+            "warm_s": median(each.warm_s),
+            "peak_mb": median(each.peak_mb),
+            "warm_ratio_to_auricle": median(t / o for t, o in zip(each.warm_s, ours.warm_s, strict=True)),
+            "cold_ratio_to_auricle": median(t / o for t, o in zip(each.cold_s, ours.cold_s, strict=True)),
+            "rounds": {"cold_s": each.cold_s, "warm_s": each.warm_s, "peak_mb": each.peak_mb},
+            "text": each.text,
+        }
+        for each in times
+    }

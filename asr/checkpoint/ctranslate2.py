@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.checkpoint.config import read_alignment_heads
-from asr.checkpoint.types import Checkpoint, check_parameters, sha256_of
+from asr.checkpoint.types import Checkpoint, check_parameters, read_alignment_heads, sha256_of
 from asr.errors import CheckpointError
 from asr.model import ModelDimensions
 

@@ -8,8 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from asr.checkpoint.config import read_alignment_heads, read_json_object
-from asr.checkpoint.types import Checkpoint, check_parameters, sha256_of
+from asr.checkpoint.types import Checkpoint, check_parameters, read_alignment_heads, read_json_object, sha256_of
 from asr.errors import CheckpointError
 from asr.model import ModelDimensions
 

@@ -1,16 +1,18 @@
-"""What a checkpoint is, whatever file it came from. Knows no file format."""
+"""What a checkpoint is, and the checks that its readers share. Knows no format of weights."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from asr.errors import CheckpointError
 from asr.model import ModelDimensions
 
-__all__ = ["Checkpoint", "check_parameters", "sha256_of"]
+__all__ = ["Checkpoint", "check_parameters", "read_alignment_heads", "read_json_object", "sha256_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,28 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises CheckpointError for anything else."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name}: cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path.name}: got {type(content).__name__}, expected a JSON object")
+    return content
+
+
+def read_alignment_heads(path: Path) -> tuple[tuple[int, int], ...]:
+    """(layer, head) pairs under ``alignment_heads``; none when the file is not there or does not say."""
+    heads = read_json_object(path).get("alignment_heads") if path.exists() else None
+    try:
+        return tuple((int(layer), int(head)) for layer, head in heads or ())
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name}: alignment_heads: got {heads!r}, expected pairs of layer and head"
+        ) from error
 
 
 def check_parameters(state_dict: Mapping[str, Tensor], dims: ModelDimensions, where: str) -> None:

@@ -416,7 +416,7 @@ class CreatesFile:
 
 def write_trap(path: Path) -> tuple[str, Path]:
     sprung = path.with_name("sprung")
-    path.write_bytes(pickle.dumps(CreatesFile(sprung)))
+    path.write_bytes(pickle.dumps(CreatesFile(sprung), protocol=2))
     return hashlib.sha256(path.read_bytes()).hexdigest(), sprung
 
 

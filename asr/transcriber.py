@@ -88,10 +88,8 @@ class Transcriber:
         decode_audio_s = time.perf_counter() - started
         encode_before, decode_before = self.decoder.encode_s, self.decoder.decode_s
         mel_started = time.perf_counter()
-        # Silence after the end, as the reference adds it: it belongs to the maximum that the spectrogram is scaled by.
-        mel = self._log_mel(waveform, padding_samples=N_SAMPLES)
+        mel, session = self._open_session(waveform, options)
         mel_s = time.perf_counter() - mel_started
-        session = LongFormSession(mel.shape[-1] - N_FRAMES, options, self.tokenizer)
         segments: list[Segment] = []
         for segment in self._walk(
             session, mel, lambda done: on_progress(Progress(done=done, duration=waveform.duration))
@@ -123,8 +121,7 @@ class Transcriber:
     ) -> Iterator[Segment]:
         """The segments of ``transcribe``, each as soon as it is final. Raises as ``transcribe`` does."""
         check_supported(self.tokenizer, language=options.language, task=options.task)
-        mel = self._log_mel(_waveform(audio, max_duration_s), padding_samples=N_SAMPLES)
-        session = LongFormSession(mel.shape[-1] - N_FRAMES, options, self.tokenizer)
+        mel, session = self._open_session(_waveform(audio, max_duration_s), options)
         yield from self._walk(session, mel, lambda _: None)
 
     def detect_language(self, audio: Path | Waveform, *, max_duration_s: float | None = None) -> LanguageDetection:
@@ -136,6 +133,11 @@ class Transcriber:
         return LanguageDetection(
             language=max(probabilities, key=probabilities.__getitem__), language_probs=probabilities
         )
+
+    def _open_session(self, waveform: Waveform, options: TranscribeOptions) -> tuple[Tensor, LongFormSession]:
+        # 30 s of silence after the end, as the reference adds it: the last frames then see silence, not a reflection.
+        mel = self._log_mel(waveform, padding_samples=N_SAMPLES)
+        return mel, LongFormSession(mel.shape[-1] - N_FRAMES, options, self.tokenizer)
 
     def _log_mel(self, waveform: Waveform, *, padding_samples: int) -> Tensor:
         samples = torch.from_numpy(waveform.samples).to(self.decoder.model.device)

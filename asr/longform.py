@@ -20,6 +20,9 @@ from asr.transcript import Segment
 __all__ = ["LongFormSession", "Window"]
 
 MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
+MAX_CONTEXT_TOKENS = (
+    448  # the text context of every Whisper model, of which prompts use the last half; keeps memory flat
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,5 +134,4 @@ class LongFormSession:
             self._context = []
             return
         self._context += [token for segment in segments for token in segment.tokens]
-        # TaskPrompt uses the end of it; a bounded tail keeps memory flat over any length.
-        self._context = self._context[-N_FRAMES:]
+        self._context = self._context[-MAX_CONTEXT_TOKENS:]

@@ -5,8 +5,8 @@ Each message says what was got, what was expected and where, and ends with the n
 
 __all__ = [
     "ClipError",
+    "CorpusError",
     "EvaluationError",
-    "ManifestError",
     "ResultsError",
     "RunMismatchError",
     "TargetUnavailableError",
@@ -17,8 +17,8 @@ class EvaluationError(Exception):
     """Base of the errors that end a command."""
 
 
-class ManifestError(EvaluationError):
-    """The corpus manifest cannot be read; the message names file and line."""
+class CorpusError(EvaluationError):
+    """The corpus cannot be read, or has nothing of what was asked; the message names file and line."""
 
 
 class RunMismatchError(EvaluationError):

@@ -2,6 +2,8 @@
 
 ``hypotheses.jsonl`` grows by one flushed line a clip, so that a killed run loses at most the clip it was at;
 ``run.json`` says what was run and ``references.json`` what scoring needs, so that scoring needs this folder alone.
+Each hypothesis carries a key, the digest of everything that decides it; one whose key is no longer that of its clip
+(the audio changed, or the language that was told) stays in the file, counts for nothing and is made anew.
 Knows no model and no normalizer.
 """
 
@@ -13,13 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from asr.tasks import Task
-from eval.corpus import Utterance
+from filelock import FileLock, Timeout
+
+from eval.corpora import Utterance
 from eval.errors import ResultsError, RunMismatchError
+from eval.jobs import Job
+from eval.targets import PhaseTimes
 
 __all__ = ["Hypothesis", "HypothesisStore", "Reference", "StoredRun", "read_run"]
 
-HYPOTHESES, REFERENCES, RUN = "hypotheses.jsonl", "references.json", "run.json"
+HYPOTHESES, REFERENCES, RUN, LOCK = "hypotheses.jsonl", "references.json", "run.json", "run.lock"
+INFORMATIVE = frozenset({"corpus_sha256"})  # in run.json, and free to differ when a run is continued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,8 @@ class Hypothesis:
     """What a target made of one clip."""
 
     id: str
+    key: str
+    """Digest of what decides the hypothesis: model, options, language told, audio."""
     text: str
     """Empty when the clip failed."""
     language: str | None = None
@@ -35,6 +43,8 @@ class Hypothesis:
     """Length of the audio as the target measured it, seconds."""
     seconds: float
     """Wall clock from request to text, seconds."""
+    times: PhaseTimes | None = None
+    """Where that time went, where the target says."""
     model_hash: str | None = None
     """The model that answered, where a service says so."""
     error: Mapping[str, str] | None = None
@@ -45,7 +55,12 @@ class Hypothesis:
 class Reference:
     """What is known about one clip for scoring."""
 
+    key: str
+    """Of the hypothesis that answers it."""
+    audio: str
+    """Where the audio was when the run began, for reports that play it."""
     text: str
+    """For the job: what is said, its translation, or its language's code."""
     language: str | None
     duration: float | None = None
     """Seconds, as the manifest has it."""
@@ -57,12 +72,14 @@ class Reference:
     speaker: str | None = None
 
     @classmethod
-    def of(cls, utterance: Utterance, task: Task) -> "Reference | None":
-        """The reference of a clip for a task; None when the corpus has none."""
-        text = utterance.reference(task)
+    def of(cls, utterance: Utterance, job: Job, *, key: str) -> "Reference | None":
+        """The reference of a clip for a job; None when the corpus has none."""
+        text = utterance.reference(job)
         if text is None:
             return None
         return cls(
+            key=key,
+            audio=str(utterance.path.resolve()),
             text=text,
             language=utterance.language,
             duration=utterance.duration,
@@ -88,19 +105,24 @@ class HypothesisStore:
     """Appends hypotheses to the folder of a run; a context manager. ``finished`` has the clips already there."""
 
     def __init__(self, folder: Path, *, config: Mapping[str, Any], references: Mapping[str, Reference]) -> None:
-        """Create the folder, or continue the one that is there.
+        """Create the folder, or continue the one that is there; one store has a folder at a time.
 
         Raises RunMismatchError when the folder holds a run of another configuration, ResultsError when it cannot be
-        a run's folder.
+        a run's folder or another process is writing to it.
         """
-        _prepare_folder(folder, config, references)
-        path = folder / HYPOTHESES
-        self.finished: dict[str, Hypothesis] = {}
-        if path.exists():
-            complete = _complete_lines(path)
-            self.finished = _parse_hypotheses(path, complete)
-            os.truncate(path, len(complete))  # a line torn by a kill goes, and its clip is done again
-        self._file = path.open("a", encoding="utf-8")
+        self._lock = _lock_folder(folder)
+        try:
+            _prepare_folder(folder, config, references)
+            path = folder / HYPOTHESES
+            self.finished: dict[str, Hypothesis] = {}
+            if path.exists():
+                complete = _complete_lines(path)
+                self.finished = _current(_parse_hypotheses(path, complete), references)
+                os.truncate(path, len(complete))  # a line torn by a kill goes, and its clip is done again
+            self._file = path.open("a", encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
 
     def append(self, hypothesis: Hypothesis) -> None:
         """Add one line and hand it to the operating system."""
@@ -116,6 +138,7 @@ class HypothesisStore:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+        self._lock.release()
 
 
 def read_run(folder: Path) -> StoredRun:
@@ -129,14 +152,24 @@ def read_run(folder: Path) -> StoredRun:
             raise ResultsError(f"{folder / REFERENCES}, clip {clip_id!r}: {error}") from error
     path = folder / HYPOTHESES
     hypotheses = _parse_hypotheses(path, _complete_lines(path)) if path.exists() else {}
-    return StoredRun(config=config, references=references, hypotheses=hypotheses)
+    return StoredRun(config=config, references=references, hypotheses=_current(hypotheses, references))
+
+
+def _lock_folder(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ResultsError(
+            f"--out {folder}: another run is writing there; wait for it, or give another folder"
+        ) from error
+    except OSError as error:
+        raise ResultsError(f"--out {folder}: {error.strerror or error}; expected a folder to write to") from error
+    return lock
 
 
 def _prepare_folder(folder: Path, config: Mapping[str, Any], references: Mapping[str, Reference]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(f"--out {folder}: {error.strerror or error}; expected a folder to write to") from error
     others = sorted(path.name for path in folder.glob("*.jsonl") if path.name != HYPOTHESES)
     if others:
         message = f"--out {folder}: got a folder with {', '.join(others)}, expected an empty one or an earlier run's"
@@ -154,7 +187,7 @@ def _check_same_configuration(folder: Path, config: Mapping[str, Any]) -> None:
     here = json.loads(json.dumps(config))  # as it reads after being written: tuples become lists
     differences = [
         f"  {key}: there {json.dumps(there.get(key))}, now {json.dumps(here.get(key))}"
-        for key in sorted(there.keys() | here.keys())
+        for key in sorted((there.keys() | here.keys()) - INFORMATIVE)
         if there.get(key) != here.get(key)
     ]
     if differences:
@@ -174,12 +207,22 @@ def _parse_hypotheses(path: Path, data: bytes) -> dict[str, Hypothesis]:
     hypotheses = {}
     for number, line in enumerate(data.splitlines(), start=1):
         try:
-            hypothesis = Hypothesis(**json.loads(line))
+            fields = json.loads(line)
+            times = fields.pop("times", None)
+            hypothesis = Hypothesis(**fields, times=None if times is None else PhaseTimes(**times))
         except (ValueError, TypeError) as error:
             message = f"{path}, line {number}: {error}; delete the line and run again to redo its clip"
             raise ResultsError(message) from error
         hypotheses[hypothesis.id] = hypothesis
     return hypotheses
+
+
+def _current(hypotheses: Mapping[str, Hypothesis], references: Mapping[str, Reference]) -> dict[str, Hypothesis]:
+    return {
+        clip_id: hypothesis
+        for clip_id, hypothesis in hypotheses.items()
+        if clip_id in references and references[clip_id].key == hypothesis.key
+    }
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Knows no HTTP, no normalizer and no terminal: progress is told to whoever asks.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +14,11 @@ from typing import Protocol
 
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
-from eval.corpus import Corpus, Utterance
+from eval.corpora import Corpus, Utterance
 from eval.errors import ClipError
-from eval.hypotheses import Hypothesis, HypothesisStore, Reference
-from eval.targets import Target
+from eval.hypotheses import INFORMATIVE, Hypothesis, HypothesisStore, Reference
+from eval.jobs import Job
+from eval.targets import PhaseTimes, Reply, Target
 
 __all__ = ["LanguageMode", "Progress", "RunPlan", "RunSummary", "run_corpus"]
 
@@ -60,27 +63,28 @@ class RunPlan:
 
     corpus: Corpus
     options: TranscribeOptions
-    """For every clip; the language is set clip by clip."""
+    """For every clip; task and language are set by the job, clip by clip."""
+    job: Job = Job.TRANSCRIBE
     language_mode: LanguageMode = LanguageMode.MANIFEST
 
     def utterances(self) -> tuple[Utterance, ...]:
-        """The clips that have a reference for the task."""
-        return tuple(clip for clip in self.corpus.utterances if clip.reference(self.options.task) is not None)
+        """The clips that have a reference for the job."""
+        return tuple(clip for clip in self.corpus.utterances if clip.reference(self.job) is not None)
 
-    def references(self) -> dict[str, Reference]:
-        """The references of those clips, by clip."""
-        references = {clip.id: Reference.of(clip, self.options.task) for clip in self.corpus.utterances}
-        return {clip_id: reference for clip_id, reference in references.items() if reference is not None}
+    def language_told(self, utterance: Utterance) -> str | None:
+        """The language that the target is told for a clip; None: it detects."""
+        return utterance.language if self.language_mode is LanguageMode.MANIFEST else None
 
     def config(self) -> dict[str, object]:
         """What decides the hypotheses, the target apart."""
         options = asdict(self.options)
-        del options["language"]
+        del options["language"], options["task"]
         return {
-            "manifest": self.corpus.name,
-            "manifest_sha256": self.corpus.sha256,
+            "corpus": self.corpus.name,
+            "corpus_sha256": self.corpus.sha256,
+            "job": self.job.value,
             "language": self.language_mode.value,
-            "options": options,
+            "options": {} if self.job is Job.DETECT_LANGUAGE else options,
         }
 
 
@@ -91,12 +95,13 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
     """
     config = {**plan.config(), **target.describe()}
     utterances = plan.utterances()
-    with HypothesisStore(folder, config=config, references=plan.references()) as store:
+    references = _references(plan, config)
+    with HypothesisStore(folder, config=config, references=references) as store:
         n_resumed = len(store.finished)
         pending = [utterance for utterance in utterances if utterance.id not in store.finished]
         progress.start(pending, len(utterances))
         for utterance in pending:
-            store.append(_hypothesis(utterance, plan, target))
+            store.append(_hypothesis(utterance, references[utterance.id].key, plan, target))
             progress.advance(utterance)
     return RunSummary(
         hypotheses=store.finished,
@@ -105,11 +110,31 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
     )
 
 
-def _hypothesis(utterance: Utterance, plan: RunPlan, target: Target) -> Hypothesis:
+def _references(plan: RunPlan, config: Mapping[str, object]) -> dict[str, Reference]:
+    decisive = {name: value for name, value in config.items() if name not in INFORMATIVE}
+    identity = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
+    references = {}
+    for clip in plan.utterances():
+        told = plan.language_told(clip) or ""
+        digest = hashlib.sha256(f"{identity}\n{told}\n{_audio_digest(clip.path)}".encode())
+        reference = Reference.of(clip, plan.job, key=digest.hexdigest()[:32])
+        if reference is not None:
+            references[clip.id] = reference
+    return references
+
+
+def _audio_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""  # the target fails on the clip, and says why
+
+
+def _hypothesis(utterance: Utterance, key: str, plan: RunPlan, target: Target) -> Hypothesis:
     started = time.perf_counter()
     try:
-        language = utterance.language if plan.language_mode is LanguageMode.MANIFEST else None
-        reply = target.transcribe(utterance.path, replace(plan.options, language=language))
+        reply = _ask(utterance, plan, target)
     except AuricleError as error:  # a language that no model has does not even make options
         failure = ClipError(error.code, str(error))
     except ClipError as error:
@@ -117,15 +142,31 @@ def _hypothesis(utterance: Utterance, plan: RunPlan, target: Target) -> Hypothes
     else:
         return Hypothesis(
             id=utterance.id,
+            key=key,
             text=reply.text,
             language=reply.language,
             duration=reply.duration,
             seconds=round(time.perf_counter() - started, 4),
+            times=_rounded(reply.times),
             model_hash=reply.model_hash,
         )
     return Hypothesis(
         id=utterance.id,
+        key=key,
         text="",
         seconds=round(time.perf_counter() - started, 4),
         error={"code": failure.code, "message": failure.message},
     )
+
+
+def _ask(utterance: Utterance, plan: RunPlan, target: Target) -> Reply:
+    if plan.job is Job.DETECT_LANGUAGE:
+        return target.detect_language(utterance.path)
+    options = replace(plan.options, task=plan.job.task, language=plan.language_told(utterance))
+    return target.transcribe(utterance.path, options)
+
+
+def _rounded(times: PhaseTimes | None) -> PhaseTimes | None:
+    if times is None:
+        return None
+    return PhaseTimes(audio=round(times.audio, 4), encode=round(times.encode, 4), decode=round(times.decode, 4))

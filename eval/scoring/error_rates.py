@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asr.tasks import Task
 from eval.errors import ResultsError
 from eval.hypotheses import Hypothesis, Reference, StoredRun
-from eval.normalizers import Normalizer, Unit, normalizer_for, unit_for
+from eval.jobs import Job
+from eval.normalizers import Normalizer, NormalizerName, Unit, normalizer_for, unit_for
 from eval.wer import ErrorCounts, count_character_errors, count_word_errors
 
 __all__ = ["NO_LANGUAGE", "Group", "Scores", "is_doubtful", "is_spelled", "score_run"]
@@ -99,7 +99,7 @@ APART: Mapping[str, Callable[[Reference], bool]] = {
 
 def score_run(run: StoredRun) -> Scores:
     """Count a run. Raises ResultsError when it has no hypotheses, or is a translation, which WER does not measure."""
-    if run.config.get("options", {}).get("task") == Task.TRANSLATE:
+    if run.config.get("job") == Job.TRANSLATE:
         raise ResultsError(
             "got a run with --task translate, expected transcribe: a word error rate measures no translation"
         )
@@ -126,12 +126,12 @@ def score_run(run: StoredRun) -> Scores:
 
 
 def _score_clip(reference: Reference, hypothesis: Hypothesis) -> ClipScore:
-    normalizer = normalizer_for(reference.language)
+    normalizer = normalizer_for(NormalizerName.WHISPER, reference.language)
     unit = _unit(reference)
     count = count_character_errors if unit is Unit.CHARACTER else count_word_errors
     return ClipScore(
         reference=reference,
-        counts=count(normalizer.normalize(reference.text), normalizer.normalize(hypothesis.text)),
+        counts=count(*(normalizer.normalize(text, reference.language) for text in (reference.text, hypothesis.text))),
         unit=unit,
         failed=hypothesis.error is not None,
         normalizer=normalizer,

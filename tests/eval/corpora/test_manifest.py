@@ -6,7 +6,7 @@ import pytest
 
 from asr.tasks import Task
 from eval.corpus import read_manifest
-from eval.errors import ManifestError
+from eval.errors import CorpusError
 
 CLIP = {"id": "a", "path": "a.wav", "text": "hello", "language": "en", "duration": 1.5}
 
@@ -53,13 +53,13 @@ def test_languages_become_codes_and_unknown_ones_stay(tmp_path: Path, written: s
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: dict[str, Any] | str, message: str) -> None:
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises(CorpusError) as caught:
         read_manifest(write(tmp_path, CLIP, line))
     assert f"manifest.jsonl, {message}" in str(caught.value)
 
 
 def test_a_missing_or_empty_manifest_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="No such file"):
+    with pytest.raises(CorpusError, match="No such file"):
         read_manifest(tmp_path / "none.jsonl")
-    with pytest.raises(ManifestError, match="got no clips"):
+    with pytest.raises(CorpusError, match="got no clips"):
         read_manifest(write(tmp_path))

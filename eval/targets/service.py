@@ -1,92 +1,25 @@
-"""What is evaluated. In: one audio file and its options. Out: ``Reply``, or ``ClipError`` for that clip.
+"""A running Auricle service. In: one audio file. Out: ``Reply``, from ``POST /transcribe`` and ``/detect-language``.
 
-Two targets behind one protocol: the engine in this process, and an Auricle service over HTTP. Knows no corpus, no
-reference and no file but the one it is given.
+Knows no corpus and no reference; a busy service is asked again after the time it names.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any
 
 import httpx
 
-from asr.errors import AuricleError
 from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
 from eval.errors import ClipError, TargetUnavailableError
+from eval.targets.types import Reply, package_version
 
-if TYPE_CHECKING:
-    from asr.transcriber import Transcriber
-
-__all__ = ["LocalTarget", "Reply", "ServerTarget", "Target"]
+__all__ = ["ServerTarget"]
 
 MAX_ATTEMPTS = 8
 MAX_WAIT_S = 60.0  # a service that asks for longer is asked again after this
 TIMEOUT = httpx.Timeout(900.0, connect=10.0)  # a recording of minutes on one processor core takes minutes
 BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back for one clip."""
-
-    text: str
-    language: str | None = None
-    """As the target names it."""
-    duration: float | None = None
-    """Seconds of audio."""
-    model_hash: str | None = None
-    """Of the model that answered, where the target says it with each answer."""
-
-
-class Target(Protocol):
-    """Something that transcribes a file."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """What identifies the target, for the run's configuration. Raises TargetUnavailableError."""
-
-    def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
-        """Transcribe or translate one file. Raises ClipError for this clip, TargetUnavailableError for all of them."""
-
-
-class LocalTarget:
-    """The engine in this process."""
-
-    def __init__(self, transcriber: "Transcriber") -> None:
-        self._transcriber = transcriber
-
-    @classmethod
-    def load(cls, model: str) -> Self:
-        """Load a model by name or path. Raises TargetUnavailableError."""
-        from asr.transcriber import Transcriber
-
-        try:
-            return cls(Transcriber.load(model))
-        except AuricleError as error:
-            raise TargetUnavailableError(f"--model {model}: {error}") from error
-
-    def describe(self) -> Mapping[str, Any]:
-        """Model, its digest, and the versions that can change a result."""
-        return {
-            "target": "local",
-            "model": self._transcriber.model_name,
-            "model_hash": self._transcriber.model_hash,
-            "versions": {"auricle": _version("auricle"), "torch": _version("torch")},
-        }
-
-    def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
-        """Transcribe in this process; whatever fails, fails this clip alone."""
-        try:
-            transcript = self._transcriber.transcribe(path, options)
-        except AuricleError as error:
-            raise ClipError(error.code, str(error)) from error
-        except OSError as error:
-            raise ClipError("unreadable_file", f"{path.name}: {error.strerror or error}") from error
-        except Exception as error:  # a defect that one clip brings out must not cost the hours of a whole corpus
-            raise ClipError("internal_error", f"{type(error).__name__}: {error}") from error
-        return Reply(text=transcript.text, language=transcript.language, duration=transcript.duration)
 
 
 class ServerTarget:
@@ -107,12 +40,18 @@ class ServerTarget:
         self._sleep = sleep
 
     def describe(self) -> Mapping[str, Any]:
-        """The service's address, after seeing that something answers there."""
-        try:
-            self._client.get(f"{self._url}/healthz")
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._unavailable(error) from error
-        return {"target": self._url, "model": self._model, "versions": {"auricle": _version("auricle")}}
+        """The service's address and the model it serves, once it has loaded it."""
+        body = self._answer(lambda: self._get("/models"))
+        served = [model for model in body.get("models", ()) if self._model in {None, model.get("name")}]
+        if not served:
+            names = ", ".join(str(model.get("name")) for model in body.get("models", ()))
+            raise TargetUnavailableError(f"--model {self._model}: {self._url} serves {names or 'no model'}")
+        return {
+            "target": self._url,
+            "model": served[0].get("name"),
+            "model_hash": served[0].get("hash"),
+            "versions": {"auricle": package_version("auricle")},
+        }
 
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
         """Post one file; a busy service is asked again after the time it names, ``MAX_ATTEMPTS`` times at most."""
@@ -155,13 +94,6 @@ class ServerTarget:
             f"no answer from {self._url} ({error}). Start the service (`auricle-serve`) or correct --server; "
             "the same command then continues where it stopped."
         )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return None
 
 
 def _wait_s(response: httpx.Response, attempt: int) -> float:

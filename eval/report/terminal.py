@@ -40,9 +40,7 @@ def scores_as_json(scores: Scores) -> dict[str, Any]:
 
 def scores_as_table(scores: Scores, *, by: Breakdown | None = None) -> Table:
     """A table by language and by dataset, or by one of them; totals last."""
-    table = Table(
-        title=f"{scores.config.get('model') or scores.config.get('target')} on {scores.config.get('manifest')}"
-    )
+    table = Table(title=f"{scores.config.get('model') or scores.config.get('target')} on {scores.config.get('corpus')}")
     table.add_column("", no_wrap=True)
     table.add_column("unit")
     for column in ("clips", "failed", "units", "S", "D", "I", "error rate %"):

@@ -1,0 +1,32 @@
+"""The command ``auricle-eval``. In: command lines. Out: files, tables and exit codes. Knows no algorithm.
+
+Torch, plots and normalizers are imported where they are used, so that ``--help`` answers at once.
+"""
+
+import typer
+
+from eval.cli.run import run
+from eval.cli.score import score
+from eval.cli.speed import speed
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Measure how well a model transcribes a corpus: first make hypotheses, then score them.
+
+\b
+  auricle-eval run corpus/manifest.jsonl --out results/base
+  auricle-eval score results/base --json results/base/scores.json
+""",
+)
+app.command()(run)
+app.command()(score)
+app.command()(speed)
+
+
+def main() -> None:
+    """Entry point of ``auricle-eval``."""
+    app()

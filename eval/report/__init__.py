@@ -1,0 +1,1 @@
+"""Scores for people and for programs: terminal, Markdown, HTML and JSON. Counts nothing."""

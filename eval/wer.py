@@ -1,14 +1,24 @@
-"""Error counts. In: two normalized texts. Out: ``ErrorCounts``, which are added over a corpus; the rate comes last.
+"""Error counts and alignments. In: two normalized texts. Out: ``ErrorCounts``, added over a corpus; ``AlignedSpan``.
 
 Adding counts and dividing once is the corpus rate of the literature; a mean of the clips' own rates is another, wrong
 number. Knows no language, normalizer or file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import jiwer
 
-__all__ = ["ErrorCounts", "count_character_errors", "count_word_errors"]
+__all__ = [
+    "AlignedSpan",
+    "Edit",
+    "ErrorCounts",
+    "align_characters",
+    "align_words",
+    "count_character_errors",
+    "count_word_errors",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,26 @@ class ErrorCounts:
         return self.n_errors / self.n_ref if self.n_ref else None
 
 
+class Edit(StrEnum):
+    """What an alignment makes of a stretch of text."""
+
+    EQUAL = "equal"
+    SUBSTITUTE = "substitute"
+    DELETE = "delete"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignedSpan:
+    """A run of units of a minimal alignment that one kind of edit applies to."""
+
+    kind: Edit
+    reference: tuple[str, ...]
+    """Words or characters; empty for ``insert``."""
+    hypothesis: tuple[str, ...]
+    """As many as in ``reference`` for ``equal`` and ``substitute``; empty for ``delete``."""
+
+
 def count_word_errors(reference: str, hypothesis: str) -> ErrorCounts:
     """Count by word, words being what whitespace separates."""
     reference_words, hypothesis_words = reference.split(), hypothesis.split()
@@ -62,6 +92,41 @@ def count_character_errors(reference: str, hypothesis: str) -> ErrorCounts:
     if not reference_characters:
         return ErrorCounts(insertions=len(hypothesis_characters))
     return _counts(jiwer.process_characters(reference_characters, hypothesis_characters))
+
+
+def align_words(reference: str, hypothesis: str) -> tuple[AlignedSpan, ...]:
+    """The alignment that ``count_word_errors`` counts, in the order of the texts; empty for two empty texts."""
+    reference_words, hypothesis_words = reference.split(), hypothesis.split()
+    if not reference_words:
+        return _all_inserted(hypothesis_words)
+    output = jiwer.process_words(" ".join(reference_words), " ".join(hypothesis_words))
+    return _spans(output, reference_words, hypothesis_words)
+
+
+def align_characters(reference: str, hypothesis: str) -> tuple[AlignedSpan, ...]:
+    """The alignment that ``count_character_errors`` counts, whitespace left out."""
+    reference_characters, hypothesis_characters = "".join(reference.split()), "".join(hypothesis.split())
+    if not reference_characters:
+        return _all_inserted(hypothesis_characters)
+    output = jiwer.process_characters(reference_characters, hypothesis_characters)
+    return _spans(output, reference_characters, hypothesis_characters)
+
+
+def _all_inserted(units: Sequence[str]) -> tuple[AlignedSpan, ...]:
+    return (AlignedSpan(kind=Edit.INSERT, reference=(), hypothesis=tuple(units)),) if units else ()
+
+
+def _spans(
+    output: jiwer.WordOutput | jiwer.CharacterOutput, reference: Sequence[str], hypothesis: Sequence[str]
+) -> tuple[AlignedSpan, ...]:
+    return tuple(
+        AlignedSpan(
+            kind=Edit(chunk.type),
+            reference=tuple(reference[chunk.ref_start_idx : chunk.ref_end_idx]),
+            hypothesis=tuple(hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]),
+        )
+        for chunk in output.alignments[0]
+    )
 
 
 def _counts(output: jiwer.WordOutput | jiwer.CharacterOutput) -> ErrorCounts:

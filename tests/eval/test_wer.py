@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.wer import ErrorCounts, count_character_errors, count_word_errors
+from eval.wer import (
+    AlignedSpan,
+    Edit,
+    ErrorCounts,
+    align_characters,
+    align_words,
+    count_character_errors,
+    count_word_errors,
+)
 
 words = st.lists(st.sampled_from(["a", "b", "c", "dé", "字"]), max_size=8)
 
@@ -59,6 +67,37 @@ def test_an_empty_hypothesis_is_all_deletions() -> None:
 def test_the_corpus_rate_is_not_the_mean_of_rates() -> None:
     short, long = count_word_errors("a", "b"), count_word_errors("a b c d e f g h i", "a b c d e f g h i")
     assert (short + long).rate == 0.1
+
+
+def total(spans: tuple[AlignedSpan, ...], kind: Edit) -> int:
+    return sum(len(span.reference or span.hypothesis) for span in spans if span.kind is kind)
+
+
+@given(reference=words, hypothesis=words)
+def test_an_alignment_holds_both_texts_and_is_what_was_counted(reference: list[str], hypothesis: list[str]) -> None:
+    sides = (" ".join(reference), " ".join(hypothesis))
+    for align, count, units in (
+        (align_words, count_word_errors, str.split),
+        (align_characters, count_character_errors, lambda text: list(text.replace(" ", ""))),
+    ):
+        spans, counts = align(*sides), count(*sides)
+        assert [unit for span in spans for unit in span.reference] == units(sides[0])
+        assert [unit for span in spans for unit in span.hypothesis] == units(sides[1])
+        assert total(spans, Edit.EQUAL) == counts.hits
+        assert total(spans, Edit.SUBSTITUTE) == counts.substitutions
+        assert total(spans, Edit.DELETE) == counts.deletions
+        assert total(spans, Edit.INSERT) == counts.insertions
+
+
+def test_an_alignment_by_hand() -> None:
+    assert align_words("the cat sat down", "the hat sat down now") == (
+        AlignedSpan(kind=Edit.EQUAL, reference=("the",), hypothesis=("the",)),
+        AlignedSpan(kind=Edit.SUBSTITUTE, reference=("cat",), hypothesis=("hat",)),
+        AlignedSpan(kind=Edit.EQUAL, reference=("sat", "down"), hypothesis=("sat", "down")),
+        AlignedSpan(kind=Edit.INSERT, reference=(), hypothesis=("now",)),
+    )
+    assert align_characters("", "ab") == (AlignedSpan(kind=Edit.INSERT, reference=(), hypothesis=("a", "b")),)
+    assert align_words("", "") == ()
 
 
 def test_counts_are_frozen() -> None:

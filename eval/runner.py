@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -75,16 +75,16 @@ class RunPlan:
         """The language that the target is told for a clip; None: it detects."""
         return utterance.language if self.language_mode is LanguageMode.MANIFEST else None
 
-    def config(self) -> dict[str, object]:
-        """What decides the hypotheses, the target apart."""
-        options = asdict(self.options)
-        del options["language"], options["task"]
+    def config(self, target: Target) -> dict[str, object]:
+        """What decides the hypotheses. Raises TargetUnavailableError."""
+        asked = {} if self.job is Job.DETECT_LANGUAGE else target.settings(self.options)
         return {
             "corpus": self.corpus.name,
             "corpus_sha256": self.corpus.sha256,
             "job": self.job.value,
             "language": self.language_mode.value,
-            "options": {} if self.job is Job.DETECT_LANGUAGE else options,
+            "options": {name: value for name, value in asked.items() if name not in {"language", "task"}},
+            **target.describe(),
         }
 
 
@@ -93,7 +93,7 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
 
     Raises RunMismatchError and ResultsError about the folder, TargetUnavailableError when nothing can be transcribed.
     """
-    config = {**plan.config(), **target.describe()}
+    config = plan.config(target)
     utterances = plan.utterances()
     references = _references(plan, config)
     with HypothesisStore(folder, config=config, references=references) as store:

@@ -1,6 +1,7 @@
 """The engine in this process. In: one audio file. Out: ``Reply``. Torch is loaded with the model, not before."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -41,6 +42,10 @@ class LocalTarget:
             "model_hash": self._transcriber.model_hash,
             "versions": {"auricle": package_version("auricle"), "torch": package_version("torch")},
         }
+
+    def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
+        """Every option, as it is."""
+        return asdict(options)
 
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
         """Transcribe in this process; whatever fails, fails this clip alone."""

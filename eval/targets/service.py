@@ -1,29 +1,33 @@
 """A running Auricle service. In: one audio file. Out: ``Reply``, from ``POST /transcribe`` and ``/detect-language``.
 
-Knows no corpus and no reference; a busy service is asked again after the time it names.
+Knows no corpus and no reference, and no more of HTTP than Auricle's own fields.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
+from asr.options import TranscribeOptions
 from eval.errors import ClipError, TargetUnavailableError
-from eval.targets.types import Reply, package_version
+from eval.targets.http import HttpService, json_object
+from eval.targets.types import PhaseTimes, Reply, package_version
 
 __all__ = ["ServerTarget"]
 
-MAX_ATTEMPTS = 8
-MAX_WAIT_S = 60.0  # a service that asks for longer is asked again after this
-TIMEOUT = httpx.Timeout(900.0, connect=10.0)  # a recording of minutes on one processor core takes minutes
-BUSY_STATUSES = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+NEXT_STEP = (
+    "Start the service (`auricle-serve`) or correct --server and --model; the same command then continues where it "
+    "stopped."
+)
+NO_FIELD = ("max_initial_timestamp_s",)  # options that the service's form cannot say
+NONE_WORD = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")  # None: no such test
 
 
 class ServerTarget:
-    """A running Auricle service, spoken to through ``POST /transcribe``."""
+    """A running Auricle service as a ``Target``."""
 
     def __init__(
         self,
@@ -34,93 +38,83 @@ class ServerTarget:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``model``: asked for by name with every clip; None: the service's own choice."""
-        self._url = url.rstrip("/")
+        self._service = HttpService(url, next_step=NEXT_STEP, transport=transport, sleep=sleep)
         self._model = model
-        self._client = httpx.Client(timeout=TIMEOUT, transport=transport)
-        self._sleep = sleep
+        self._model_hash: str | None = None
 
     def describe(self) -> Mapping[str, Any]:
         """The service's address and the model it serves, once it has loaded it."""
-        body = self._answer(lambda: self._get("/models"))
-        served = [model for model in body.get("models", ()) if self._model in {None, model.get("name")}]
+        try:
+            models = [dict(model) for model in json_object(self._service.get("/models"))["models"]]
+        except (ClipError, KeyError, TypeError, ValueError) as error:
+            raise self._service.unavailable(f"/models gave {error}, expected the models of an Auricle") from error
+        served = [model for model in models if self._model in {None, model.get("name")}]
         if not served:
-            names = ", ".join(str(model.get("name")) for model in body.get("models", ()))
-            raise TargetUnavailableError(f"--model {self._model}: {self._url} serves {names or 'no model'}")
+            names = ", ".join(str(model.get("name")) for model in models)
+            raise self._service.unavailable(f"got --model {self._model}, expected one of: {names}")
+        self._model_hash = served[0].get("hash")
         return {
-            "target": self._url,
+            "target": self._service.url,
             "model": served[0].get("name"),
-            "model_hash": served[0].get("hash"),
+            "model_hash": self._model_hash,
             "versions": {"auricle": package_version("auricle")},
         }
 
+    def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
+        """Every option: each is sent, even at its default, so that the service's own defaults decide nothing."""
+        _form(options)
+        return asdict(options)
+
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
-        """Post one file; a busy service is asked again after the time it names, ``MAX_ATTEMPTS`` times at most."""
-        for attempt in range(MAX_ATTEMPTS - 1):
-            response = self._post(path, options)
-            if response.status_code not in BUSY_STATUSES:
-                break
-            self._sleep(_wait_s(response, attempt))
-        else:
-            response = self._post(path, options)
-        if response.is_error:
-            raise _clip_error(response)
-        return _reply(response)
-
-    def _post(self, path: Path, options: TranscribeOptions) -> httpx.Response:
+        """Post one file to ``/transcribe``."""
+        body = self._ask("/transcribe", {"response_format": "verbose_json", **_form(options)}, path)
         try:
-            with path.open("rb") as audio:
-                files = {"file": (path.name, audio)}
-                return self._client.post(f"{self._url}/transcribe", data=self._form(options), files=files)
-        except OSError as error:
-            raise ClipError("unreadable_file", f"{path.name}: {error.strerror or error}") from error
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unavailable(error) from error
-        except httpx.TransportError as error:
-            self.describe()  # a service that is gone ends the run; one that still answers has failed this clip
-            raise ClipError("connection_lost", f"{type(error).__name__}: {error}") from error
-
-    def _form(self, options: TranscribeOptions) -> dict[str, str]:
-        form = {"response_format": "verbose_json", "task": options.task.value, "beam_size": str(options.beam_size)}
-        if options.temperatures != DEFAULT_TEMPERATURES:  # the service's rule: no temperature means the whole ladder
-            form["temperature"] = ",".join(f"{temperature:g}" for temperature in options.temperatures)
-        if options.language is not None:
-            form["language"] = options.language
-        if self._model is not None:
-            form["model"] = self._model
-        return form
-
-    def _unavailable(self, error: Exception) -> TargetUnavailableError:
-        return TargetUnavailableError(
-            f"no answer from {self._url} ({error}). Start the service (`auricle-serve`) or correct --server; "
-            "the same command then continues where it stopped."
-        )
-
-
-def _wait_s(response: httpx.Response, attempt: int) -> float:
-    try:
-        wait_s = float(response.headers["Retry-After"])
-    except (KeyError, ValueError):  # absent, or the date form of RFC 9110
-        wait_s = 2.0**attempt
-    return min(max(wait_s, 0.0), MAX_WAIT_S)
-
-
-def _clip_error(response: httpx.Response) -> ClipError:
-    try:
-        error = response.json()["error"]
-        return ClipError(str(error["code"]), str(error["message"]))
-    except (ValueError, KeyError, TypeError):  # a proxy's page, or another service
-        return ClipError(f"http_{response.status_code}", response.text[:200] or response.reason_phrase)
-
-
-def _reply(response: httpx.Response) -> Reply:
-    try:
-        body = response.json()
+            text, timing = str(body["text"]), body.get("timing")
+            times = timing and PhaseTimes(
+                audio=timing["decode_audio"], encode=timing["encode"], decode=timing["decode"]
+            )
+        except (KeyError, TypeError) as error:
+            raise ClipError("unexpected_response", f"got {sorted(body)}, expected text and timing") from error
+        self._check_same_model(body.get("model_hash"))
         return Reply(
-            text=str(body["text"]),
+            text=text,
             language=body.get("language"),
             duration=body.get("duration"),
             model_hash=body.get("model_hash"),
+            times=times,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"expected a JSON object with text, got {response.text[:200]!r}"
-        raise ClipError("unexpected_response", message) from error
+
+    def detect_language(self, path: Path) -> Reply:
+        """Post one file to ``/detect-language``."""
+        body = self._ask("/detect-language", {}, path)
+        if not isinstance(body.get("language"), str):
+            raise ClipError("unexpected_response", f"got {sorted(body)}, expected language")
+        return Reply(text="", language=body["language"])
+
+    def _ask(self, route: str, form: Mapping[str, str], path: Path) -> dict[str, Any]:
+        model = {} if self._model is None else {"model": self._model}
+        return json_object(self._service.post(route, {**form, **model}, path))
+
+    def _check_same_model(self, model_hash: str | None) -> None:
+        if None not in {model_hash, self._model_hash} and model_hash != self._model_hash:
+            raise self._service.unavailable(
+                f"it answers with model {model_hash}, expected {self._model_hash}: the service changed its model"
+            )
+
+
+def _form(options: TranscribeOptions) -> dict[str, str]:
+    """Every option as the form's field. Raises TargetUnavailableError for one that has none."""
+    defaults = TranscribeOptions()
+    values = asdict(options)
+    for name in NO_FIELD:
+        if values.pop(name) != getattr(defaults, name):
+            raise TargetUnavailableError(f"{name}: the service has no such field; leave the option out")
+    values["timestamps"] = "segment" if options.timestamps else "none"
+    values["temperature"] = ",".join(map(str, values.pop("temperatures")))
+    for name in NONE_WORD:
+        values[name] = "none" if values[name] is None else values[name]
+    return {name: _as_text(value) for name, value in values.items() if value is not None and value != ""}
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -47,6 +47,12 @@ class Target(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """What identifies the target, for the run's configuration. Raises TargetUnavailableError."""
 
+    def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
+        """The options as the target will follow them, for the run's configuration.
+
+        Raises TargetUnavailableError for one that the target cannot follow: nothing is dropped in silence.
+        """
+
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
         """Transcribe or translate one file. Raises ClipError for this clip, TargetUnavailableError for all of them."""
 

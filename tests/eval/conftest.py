@@ -1,12 +1,13 @@
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asr.options import TranscribeOptions
-from eval.corpus import Utterance
+from eval.corpora import Utterance
 from eval.errors import ClipError
 from eval.targets import Reply
 
@@ -26,16 +27,28 @@ class FakeTarget:
         self.answers = answers or {}
         self.model = model
         self.asked: list[tuple[str, TranscribeOptions]] = []
+        self.detected: list[str] = []
 
     def describe(self) -> dict[str, Any]:
         return {"target": "local", "model": self.model, "model_hash": "0" * 64, "versions": {"auricle": "0"}}
 
+    def settings(self, options: TranscribeOptions) -> dict[str, Any]:
+        return asdict(options)
+
     def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
         self.asked.append((path.stem, options))
+        return Reply(text=self._answer(path), language=options.language or "en", duration=1.0)
+
+    def detect_language(self, path: Path) -> Reply:
+        """The answer is the language's code."""
+        self.detected.append(path.stem)
+        return Reply(text="", language=self._answer(path))
+
+    def _answer(self, path: Path) -> str:
         answer = self.answers.get(path.stem, path.stem)
         if isinstance(answer, BaseException):
             raise answer
-        return Reply(text=answer, language=options.language or "en", duration=1.0)
+        return answer
 
 
 class CountingProgress:

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from asr.options import TranscribeOptions
-from asr.tasks import Task
-from eval.corpus import read_manifest
+from eval.corpora import read_manifest
 from eval.errors import ResultsError, RunMismatchError, TargetUnavailableError
 from eval.hypotheses import read_run
+from eval.jobs import Job
 from eval.runner import LanguageMode, RunPlan, run_corpus
 
 
@@ -24,17 +24,18 @@ def test_a_run_fills_its_folder(plan, tmp_path, fake_target, progress) -> None:
     summary = run_corpus(plan, fake_target({"zh-1": "你好"}), tmp_path / "out", progress)
     assert [line["id"] for line in lines(tmp_path / "out")] == ["en-1", "de-1", "silence", "zh-1"]
     first = lines(tmp_path / "out")[0]
-    assert set(first) == {"id", "text", "language", "duration", "seconds"}
+    assert set(first) == {"id", "key", "text", "language", "duration", "seconds"}
     assert (summary.n_resumed, summary.n_without_reference, summary.failures) == (0, 1, ())
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "hypotheses.jsonl",
         "references.json",
         "run.json",
+        "run.lock",
     ]
     stored = read_run(tmp_path / "out")
     assert stored.references["silence"].text == ""
     assert stored.config["model_hash"] == "0" * 64
-    assert stored.config["manifest_sha256"] == plan.corpus.sha256
+    assert stored.config["corpus_sha256"] == plan.corpus.sha256
     assert stored.config["options"]["beam_size"] == 5
     assert str(tmp_path) not in (tmp_path / "out" / "run.json").read_text()
     assert (progress.n_pending, progress.n_clips, progress.n_advanced) == (4, 4, 4)
@@ -112,7 +113,7 @@ def test_a_lost_target_ends_the_run_and_blames_no_clip(plan, tmp_path, fake_targ
 
 def test_translation_is_held_against_the_english(write_manifest, tmp_path, fake_target, progress) -> None:
     manifest = write_manifest({"id": "d", "text": "Guten Tag", "translation_en": "Good day"}, {"id": "e", "text": "x"})
-    plan = RunPlan(corpus=read_manifest(manifest), options=TranscribeOptions(task=Task.TRANSLATE))
+    plan = RunPlan(corpus=read_manifest(manifest), options=TranscribeOptions(), job=Job.TRANSLATE)
     summary = run_corpus(plan, fake_target(), tmp_path / "out", progress)
     assert summary.n_without_reference == 1
     assert read_run(tmp_path / "out").references["d"].text == "Good day"

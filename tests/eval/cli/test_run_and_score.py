@@ -14,7 +14,7 @@ runner = CliRunner()
 def target(monkeypatch: pytest.MonkeyPatch, fake_target):
     """The target that the command makes, whatever it is told."""
     fake = fake_target({"en-1": "the cat sat", "de-1": "guten tag", "silence": "", "zh-1": "你好吗"})
-    monkeypatch.setattr(cli, "_make_target", lambda *_: fake)
+    monkeypatch.setattr("eval.cli.run.make_target", lambda *_, **__: fake)
     return fake
 
 

@@ -7,7 +7,8 @@ import typer
 
 from eval.cli.console import output_console, reported_errors, write_json
 from eval.hypotheses import read_run
-from eval.report.terminal import Breakdown, scores_as_json, scores_as_table
+from eval.report.as_json import scores_as_json
+from eval.report.terminal import Breakdown, scores_as_tables
 from eval.scoring import score_run
 
 __all__ = ["score"]
@@ -40,9 +41,7 @@ def score(
         if json_file is not None:
             write_json(json_file, scores_as_json(scores))
     console = output_console()
-    console.print(scores_as_table(scores, by=by))
-    used = ", ".join(f"{name} ({version})" for name, version in scores.normalizers.items())
-    console.print(f"Normalizers: {used}", markup=False, highlight=False)
+    console.print(*scores_as_tables(scores, by=by))
     if scores.n_missing:
         message = f"Unfinished: {scores.n_missing} clips have no hypothesis yet and are not in these numbers."
         typer.echo(f"{message} Repeat the `auricle-eval run` command to finish.", err=True)

@@ -1,18 +1,32 @@
-"""Scores for people and for programs. In: ``Scores``. Out: a terminal table, or a JSON-ready object.
+"""Scores for people at a terminal. In: ``Scores``. Out: rich tables that fit 120 columns, intervals beside rates.
 
-Rounds for the table only. Knows no hypothesis and counts nothing.
+Rounds for the eye, counts nothing. Knows no hypothesis.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from eval.scoring import Group, Scores
+from eval.scoring.types import (
+    ErrorGroup,
+    Interval,
+    InventedWords,
+    LanguageIdentification,
+    LanguageScores,
+    RealTime,
+    Scores,
+    TranscriptionScores,
+    TranslationGroup,
+    TranslationScores,
+)
 
-__all__ = ["Breakdown", "scores_as_json", "scores_as_table"]
+__all__ = ["Breakdown", "scores_as_tables", "simple_table", "with_interval"]
+
+NOTHING = "–"
+N_CONFUSED = 3  # languages that a row of language identification has room for
 
 
 class Breakdown(StrEnum):
@@ -22,42 +36,56 @@ class Breakdown(StrEnum):
     DATASET = "dataset"
 
 
-def scores_as_json(scores: Scores) -> dict[str, Any]:
-    """Everything in ``Scores``. ``wer`` is the unrounded rate in the group's own unit, null without reference units."""
-    return {
-        "overall": _group(scores.overall),
-        "headline": _group(scores.headline),
-        "words": _group(scores.words),
-        "characters": _group(scores.characters),
-        "languages": _groups(scores.languages),
-        "datasets": _groups(scores.datasets),
-        "apart": _groups(scores.apart),
-        "normalizers": {name: {"name": name, "version": version} for name, version in scores.normalizers.items()},
-        "n_missing": scores.n_missing,
-        "run": dict(scores.config),
-    }
+def scores_as_tables(scores: Scores, *, by: Breakdown | None = None) -> tuple[Table | Text, ...]:
+    """The measures of a run, most important first; rows by language and by dataset, or by one of them; totals last."""
+    title = f"{scores.config.get('model') or scores.config.get('target')} on {scores.config.get('corpus')}"
+    if isinstance(scores, TranscriptionScores):
+        return _transcription(scores, title, by)
+    if isinstance(scores, TranslationScores):
+        return _translation(scores, title, by), _speed(scores.real_time)
+    return _languages(scores, title)
 
 
-def scores_as_table(scores: Scores, *, by: Breakdown | None = None) -> Table:
-    """A table by language and by dataset, or by one of them; totals last."""
-    table = Table(title=f"{scores.config.get('model') or scores.config.get('target')} on {scores.config.get('corpus')}")
-    table.add_column("", no_wrap=True)
-    table.add_column("unit")
-    for column in ("clips", "failed", "units", "S", "D", "I", "error rate %"):
-        table.add_column(column, justify="right")
-    if by is not Breakdown.DATASET:
-        _add_rows(table, scores.languages)
-    if by is not Breakdown.LANGUAGE:
-        _add_rows(table, scores.datasets)
-    _add_rows(table, {f"only {name}": group for name, group in scores.apart.items() if group.n_clips})
-    totals = {"all by word": scores.words, "all by character": scores.characters, "headline": scores.headline}
-    _add_rows(table, {**totals, "overall": scores.overall})
+def simple_table(title: str, *columns: str) -> Table:
+    """A table whose first column names its rows; the others are numbers."""
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(columns[0], overflow="fold")
+    for column in columns[1:]:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
-def _add_rows(table: Table, groups: Mapping[str, Group]) -> None:
+def with_interval(value: float | None, interval: Interval | None, *, scale: float = 100) -> str:
+    """``22.0 [18.1, 26.3]``: a fraction in percent, or whatever ``scale`` makes of it."""
+    if value is None:
+        return NOTHING
+    shown = f"{scale * value:.1f}"
+    return shown if interval is None else f"{shown} [{scale * interval.low:.1f}, {scale * interval.high:.1f}]"
+
+
+def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None) -> tuple[Table | Text, ...]:
+    columns = ("unit", "clips", "failed", "units", "S", "D", "I", "error rate % [95 %]", "CER % [95 %]")
+    table = simple_table(title, "", *columns)
+    if by is not Breakdown.DATASET:
+        _add_error_rows(table, scores.languages)
+    if by is not Breakdown.LANGUAGE:
+        _add_error_rows(table, scores.datasets)
+    if by is None:
+        _add_error_rows(table, scores.lengths)
+    _add_error_rows(table, {f"only {name}": group for name, group in scores.apart.items() if group.n_clips})
+    totals = {"all by word": scores.words, "all by character": scores.characters, "headline": scores.headline}
+    _add_error_rows(table, {**totals, "overall": scores.overall})
+    parts: list[Table | Text] = [table]
+    if scores.invented:
+        parts.append(_invented(scores.invented))
+    if scores.language_id is not None:
+        parts.append(_language_id(scores.language_id, "Language identification"))
+    return (*parts, _speed(scores.real_time))
+
+
+def _add_error_rows(table: Table, groups: Mapping[str, ErrorGroup]) -> None:
     for name, group in groups.items():
-        counts, rate = group.counts, group.counts.rate
+        counts = group.counts
         numbers = (
             group.n_clips,
             group.n_failed,
@@ -66,24 +94,63 @@ def _add_rows(table: Table, groups: Mapping[str, Group]) -> None:
             counts.deletions,
             counts.insertions,
         )
-        table.add_row(Text(name), group.unit, *map(str, numbers), "–" if rate is None else f"{100 * rate:.2f}")
+        rate = with_interval(counts.rate, group.interval)
+        cer = with_interval(group.characters.rate, group.characters_interval)
+        table.add_row(Text(name), group.unit, *map(str, numbers), rate, cer)
     table.add_section()
 
 
-def _groups(groups: Mapping[str, Group]) -> dict[str, dict[str, Any]]:
-    return {name: _group(group) for name, group in groups.items()}
+def _invented(kinds: Mapping[str, InventedWords]) -> Table:
+    table = simple_table(
+        "Words written where nobody speaks",
+        "kind", "clips", "clips with words", "hours", "words", "words an hour [95 %]",
+    )  # fmt: skip
+    for kind, words in kinds.items():
+        numbers = (str(words.n_clips), str(words.n_clips_with_words), f"{words.hours:.3f}", str(words.n_words))
+        table.add_row(Text(kind), *numbers, with_interval(words.per_hour, words.interval, scale=1))
+    return table
 
 
-def _group(group: Group) -> dict[str, Any]:
-    counts = group.counts
-    return {
-        "wer": counts.rate,
-        "unit": group.unit,
-        "n_clips": group.n_clips,
-        "n_failed": group.n_failed,
-        "n_ref": counts.n_ref,
-        "hits": counts.hits,
-        "substitutions": counts.substitutions,
-        "deletions": counts.deletions,
-        "insertions": counts.insertions,
-    }
+def _translation(scores: TranslationScores, title: str, by: Breakdown | None) -> Table:
+    columns = ("clips", "failed", "reference words", "BLEU [95 %]", "chrF [95 %]")
+    table = simple_table(title, "", *columns)
+    if by is not Breakdown.DATASET:
+        _add_translation_rows(table, scores.languages)
+    if by is not Breakdown.LANGUAGE:
+        _add_translation_rows(table, scores.datasets)
+    _add_translation_rows(table, {"overall": scores.overall})
+    return table
+
+
+def _add_translation_rows(table: Table, groups: Mapping[str, TranslationGroup]) -> None:
+    for name, group in groups.items():
+        bleu = with_interval(group.bleu, group.bleu_interval, scale=1)
+        chrf = with_interval(group.chrf, group.chrf_interval, scale=1)
+        numbers = (group.n_clips, group.n_failed, group.n_reference_words)
+        table.add_row(Text(name), *map(str, numbers), bleu, chrf)
+    table.add_section()
+
+
+def _languages(scores: LanguageScores, title: str) -> tuple[Table | Text, ...]:
+    return _language_id(scores.language_id, title), _speed(scores.real_time)
+
+
+def _language_id(found: LanguageIdentification, title: str) -> Table:
+    table = simple_table(title, "spoken", "clips", "named right", "accuracy % [95 %]", "taken for")
+    for spoken, (n_clips, n_correct) in found.by_language.items():
+        others = {named: count for named, count in found.confusion[spoken].items() if named != spoken}
+        often = sorted(others.items(), key=lambda item: -item[1])[:N_CONFUSED]
+        taken_for = ", ".join(f"{named} {count}" for named, count in often)
+        table.add_row(spoken, str(n_clips), str(n_correct), f"{100 * n_correct / n_clips:.1f}", taken_for)
+    table.add_section()
+    accuracy = with_interval(found.accuracy, found.interval)
+    table.add_row("overall", str(found.n_clips), str(found.n_correct), accuracy, "")
+    return table
+
+
+def _speed(speed: RealTime) -> Text:
+    if speed.x_real_time is None:
+        return Text("Speed: not known, no clip of known length was transcribed")
+    line = f"Speed: {speed.x_real_time:.1f} x real time ({speed.audio_s:.0f} s of audio in {speed.wall_s:.0f} s"
+    phases = "".join(f", {name} {seconds:.0f} s" for name, seconds in speed.phases_s.items())
+    return Text(f"{line}{phases})")

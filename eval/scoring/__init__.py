@@ -1,5 +1,41 @@
 """Hypotheses and references → scores. Knows no model, terminal or output format."""
 
-from eval.scoring.error_rates import NO_LANGUAGE, Group, Scores, is_doubtful, is_spelled, score_run
+from eval.scoring.clips import NO_LANGUAGE
+from eval.scoring.error_rates import is_doubtful, is_spelled, score_transcriptions
+from eval.scoring.jobs import score_run
+from eval.scoring.types import (
+    ClipScore,
+    ErrorGroup,
+    Interval,
+    InventedWords,
+    LanguageIdentification,
+    LanguageScores,
+    NormalizerUse,
+    RealTime,
+    Scores,
+    TranscriptionScores,
+    TranslatedClip,
+    TranslationGroup,
+    TranslationScores,
+)
 
-__all__ = ["NO_LANGUAGE", "Group", "Scores", "is_doubtful", "is_spelled", "score_run"]
+__all__ = [
+    "NO_LANGUAGE",
+    "ClipScore",
+    "ErrorGroup",
+    "Interval",
+    "InventedWords",
+    "LanguageIdentification",
+    "LanguageScores",
+    "NormalizerUse",
+    "RealTime",
+    "Scores",
+    "TranscriptionScores",
+    "TranslatedClip",
+    "TranslationGroup",
+    "TranslationScores",
+    "is_doubtful",
+    "is_spelled",
+    "score_run",
+    "score_transcriptions",
+]

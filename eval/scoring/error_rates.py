@@ -1,83 +1,26 @@
-"""Hypotheses against references. In: ``StoredRun``. Out: ``Scores``, counts by group.
+"""What was said against what was written. In: ``StoredRun``. Out: ``TranscriptionScores``, counts by group.
 
-Each clip is counted in the unit of its language, word or character, and counts are added. A clip that failed is an
-empty hypothesis: all of its reference is deleted, and it is never left out. Knows no model, terminal or output format.
+Each clip is counted by word and by character; its own unit, that of its language or corpus, is what groups pool, and
+counts are added before they are divided. A clip that failed is an empty hypothesis: all of its reference is deleted,
+and it is never left out. Knows no model, terminal or output format.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
-from eval.errors import ResultsError
 from eval.hypotheses import Hypothesis, Reference, StoredRun
-from eval.jobs import Job
-from eval.normalizers import Normalizer, NormalizerName, Unit, normalizer_for, unit_for
+from eval.normalizers import NormalizerName, Unit, normalizer_for, unit_for
+from eval.scoring.bootstrap import intervals, ratio, sum_by_cluster
+from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, answered_clips, cluster_of, duration_of, grouped, real_time
+from eval.scoring.invented import invented_words
+from eval.scoring.language_id import detected_languages
+from eval.scoring.types import ClipScore, ErrorGroup, NormalizerUse, TranscriptionScores
 from eval.wer import ErrorCounts, count_character_errors, count_word_errors
 
-__all__ = ["NO_LANGUAGE", "Group", "Scores", "is_doubtful", "is_spelled", "score_run"]
+__all__ = ["is_doubtful", "is_spelled", "score_clips", "score_transcriptions"]
 
-NO_LANGUAGE = "none"  # the row of clips in which nobody speaks
-NO_DATASET = "none"
 SPELLED_DATASETS = frozenset({"an4"})  # letters and numbers spelled out: a test of spelling, not of running speech
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipScore:
-    """One clip, counted."""
-
-    reference: Reference
-    counts: ErrorCounts
-    unit: Unit
-    failed: bool
-    normalizer: Normalizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """The sum over some clips."""
-
-    counts: ErrorCounts
-    n_clips: int
-    n_failed: int
-    """Clips among them whose transcription failed; their references are counted as deleted."""
-    unit: str
-    """"word", "character", or "mixed" where clips of both kinds are pooled, each counted in its own."""
-
-    @classmethod
-    def of(cls, clips: Iterable[ClipScore]) -> "Group":
-        """Add clips up; a group of none has zero counts and no rate."""
-        members = list(clips)
-        units = {clip.unit.value for clip in members}
-        return cls(
-            counts=sum((clip.counts for clip in members), ErrorCounts()),
-            n_clips=len(members),
-            n_failed=sum(clip.failed for clip in members),
-            unit="mixed" if len(units) > 1 else next(iter(units), Unit.WORD.value),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """Counts of one run; every group is summed from the same clips."""
-
-    overall: Group
-    """Every clip with a transcript, each in its own unit."""
-    headline: Group
-    """``overall`` without doubtful transcripts, spelled-out corpora and single words."""
-    words: Group
-    """The clips of ``overall`` that are counted by word."""
-    characters: Group
-    """The clips of ``overall`` that are counted by character."""
-    languages: Mapping[str, Group]
-    datasets: Mapping[str, Group]
-    apart: Mapping[str, Group]
-    """What ``headline`` leaves out, by reason; a clip can have more than one."""
-    normalizers: Mapping[str, str]
-    """Versions of the normalizers used, by name."""
-    n_missing: int
-    """Clips with a reference but no hypothesis: the run is not finished, and they are in no group."""
-    config: Mapping[str, Any]
-    """What was run."""
+LENGTHS = (2, 5, 10, 20, 30)  # seconds at which one row of lengths ends and the next begins
 
 
 def is_doubtful(reference: Reference) -> bool:
@@ -97,44 +40,57 @@ APART: Mapping[str, Callable[[Reference], bool]] = {
 }
 
 
-def score_run(run: StoredRun) -> Scores:
-    """Count a run. Raises ResultsError when it has no hypotheses, or is a translation, which WER does not measure."""
-    if run.config.get("job") == Job.TRANSLATE:
-        raise ResultsError(
-            "got a run with --task translate, expected transcribe: a word error rate measures no translation"
-        )
-    clips = [
-        _score_clip(reference, run.hypotheses[clip_id])
-        for clip_id, reference in run.references.items()
-        if clip_id in run.hypotheses
-    ]
-    if not clips:
-        raise ResultsError("got no hypotheses to score; repeat the `auricle-eval run` command to make them")
-    reasons = APART.values()
-    return Scores(
-        overall=Group.of(clips),
-        headline=Group.of(clip for clip in clips if not any(applies(clip.reference) for applies in reasons)),
-        words=Group.of(clip for clip in clips if clip.unit is Unit.WORD),
-        characters=Group.of(clip for clip in clips if clip.unit is Unit.CHARACTER),
-        languages=_group_by(clips, lambda clip: clip.reference.language or NO_LANGUAGE),
-        datasets=_group_by(clips, lambda clip: clip.reference.dataset or NO_DATASET),
-        apart={name: Group.of(clip for clip in clips if applies(clip.reference)) for name, applies in APART.items()},
-        normalizers={clip.normalizer.name: clip.normalizer.version for clip in clips},
-        n_missing=len(run.references) - len(clips),
+def score_transcriptions(
+    run: StoredRun, *, normalizer: NormalizerName = NormalizerName.WHISPER, unit: Unit | None = None
+) -> TranscriptionScores:
+    """Count a run, every clip in ``unit`` if one is given. Raises ResultsError when it has no hypotheses."""
+    clips = score_clips(run, normalizer=normalizer, unit=unit)
+    return TranscriptionScores(
         config=run.config,
+        n_missing=len(run.references) - len(clips),
+        normalizers=_normalizers(clips, normalizer),
+        overall=_group(clips),
+        headline=_group(clip for clip in clips if not any(applies(clip.reference) for applies in APART.values())),
+        words=_group(clip for clip in clips if clip.unit is Unit.WORD),
+        characters=_group(clip for clip in clips if clip.unit is Unit.CHARACTER),
+        languages=_groups(clips, _language),
+        datasets=_groups(clips, _dataset),
+        dataset_languages=_groups(clips, lambda clip: f"{_dataset(clip)}/{_language(clip)}"),
+        lengths=_by_length(clips),
+        apart={name: _group(clip for clip in clips if applies(clip.reference)) for name, applies in APART.items()},
+        invented=invented_words(clips),
+        language_id=detected_languages(run),
+        real_time=real_time(run),
+        clips=clips,
     )
 
 
-def _score_clip(reference: Reference, hypothesis: Hypothesis) -> ClipScore:
-    normalizer = normalizer_for(NormalizerName.WHISPER, reference.language)
-    unit = _unit(reference)
-    count = count_character_errors if unit is Unit.CHARACTER else count_word_errors
+def score_clips(
+    run: StoredRun, *, normalizer: NormalizerName = NormalizerName.WHISPER, unit: Unit | None = None
+) -> tuple[ClipScore, ...]:
+    """Count each clip that has a hypothesis, in the order of the corpus. Raises ResultsError when there are none."""
+    return tuple(
+        _score_clip(clip_id, reference, hypothesis, normalizer, unit or _unit(reference))
+        for clip_id, reference, hypothesis in answered_clips(run)
+    )
+
+
+def _score_clip(
+    clip_id: str, reference: Reference, hypothesis: Hypothesis, name: NormalizerName, unit: Unit
+) -> ClipScore:
+    normalizer = normalizer_for(name, reference.language)
+    said = normalizer.normalize(reference.text, reference.language)
+    written = normalizer.normalize(hypothesis.text, reference.language)
     return ClipScore(
+        id=clip_id,
         reference=reference,
-        counts=count(*(normalizer.normalize(text, reference.language) for text in (reference.text, hypothesis.text))),
+        hypothesis=hypothesis,
+        reference_text=said,
+        hypothesis_text=written,
         unit=unit,
-        failed=hypothesis.error is not None,
-        normalizer=normalizer,
+        words=count_word_errors(said, written),
+        characters=count_character_errors(said, written),
+        normalizer=normalizer.name,
     )
 
 
@@ -145,8 +101,67 @@ def _unit(reference: Reference) -> Unit:
     return unit_for(reference.language)
 
 
-def _group_by(clips: Iterable[ClipScore], key: Callable[[ClipScore], str]) -> dict[str, Group]:
-    members: dict[str, list[ClipScore]] = {}
+def _group(clips: Iterable[ClipScore]) -> ErrorGroup:
+    members = list(clips)
+    own, words, characters = (
+        _added(getattr(clip, kind) for clip in members) for kind in ("counts", "words", "characters")
+    )
+    clusters = [cluster_of(clip.id, clip.reference) for clip in members]
+    own_interval = words_interval = characters_interval = None
+    if members:
+        rows = [_row(clip) for clip in members]
+        own_interval, words_interval, characters_interval = intervals(
+            sum_by_cluster(clusters, rows), ratio(0, 1), ratio(2, 3), ratio(4, 5)
+        )
+    units = {clip.unit.value for clip in members}
+    return ErrorGroup(
+        n_clips=len(members),
+        n_failed=sum(clip.failed for clip in members),
+        n_clusters=len(set(clusters)),
+        unit="mixed" if len(units) > 1 else next(iter(units), Unit.WORD.value),
+        counts=own,
+        interval=own_interval,
+        words=words,
+        words_interval=words_interval,
+        characters=characters,
+        characters_interval=characters_interval,
+    )
+
+
+def _added(counts: Iterable[ErrorCounts]) -> ErrorCounts:
+    return sum(counts, ErrorCounts())
+
+
+def _row(clip: ClipScore) -> list[int]:
+    return [
+        number for counts in (clip.counts, clip.words, clip.characters) for number in (counts.n_errors, counts.n_ref)
+    ]
+
+
+def _groups(clips: Iterable[ClipScore], key: Callable[[ClipScore], str]) -> dict[str, ErrorGroup]:
+    return {name: _group(members) for name, members in grouped(clips, key).items()}
+
+
+def _language(clip: ClipScore) -> str:
+    return clip.reference.language or NO_LANGUAGE
+
+
+def _dataset(clip: ClipScore) -> str:
+    return clip.reference.dataset or NO_DATASET
+
+
+def _by_length(clips: Iterable[ClipScore]) -> dict[str, ErrorGroup]:
+    names = [f"< {LENGTHS[0]} s", *(f"{low}-{high} s" for low, high in pairwise(LENGTHS))]
+    names.append(f">= {LENGTHS[-1]} s")
+    members: dict[str, list[ClipScore]] = {name: [] for name in names}
     for clip in clips:
-        members.setdefault(key(clip), []).append(clip)
-    return {name: Group.of(members[name]) for name in sorted(members)}
+        duration = duration_of(clip.reference, clip.hypothesis)
+        if clip.reference.text and duration is not None:
+            members[names[sum(duration >= length for length in LENGTHS)]].append(clip)
+    return {name: _group(group) for name, group in members.items() if group}
+
+
+def _normalizers(clips: Sequence[ClipScore], name: NormalizerName) -> tuple[NormalizerUse, ...]:
+    languages = {clip.normalizer: clip.reference.language for clip in clips}
+    used = [normalizer_for(name, languages[normalizer]) for normalizer in sorted(languages)]
+    return tuple(NormalizerUse(name=each.name, version=each.version, sha256=each.sha256) for each in used)

@@ -3,6 +3,8 @@
 from eval.scoring.clips import NO_LANGUAGE
 from eval.scoring.error_rates import is_doubtful, is_spelled, score_transcriptions
 from eval.scoring.jobs import score_run
+from eval.scoring.language_id import score_languages
+from eval.scoring.translation import score_translations
 from eval.scoring.types import (
     ClipScore,
     ErrorGroup,
@@ -36,6 +38,8 @@ __all__ = [
     "TranslationScores",
     "is_doubtful",
     "is_spelled",
+    "score_languages",
     "score_run",
     "score_transcriptions",
+    "score_translations",
 ]

@@ -6,6 +6,7 @@ from eval.jobs import Job
 from eval.normalizers import NormalizerName, Unit
 from eval.scoring.error_rates import score_transcriptions
 from eval.scoring.language_id import score_languages
+from eval.scoring.translation import score_translations
 from eval.scoring.types import Scores
 
 __all__ = ["job_of", "score_run"]
@@ -26,7 +27,7 @@ def score_run(
             f"got --normalizer or --unit for a run of --task {job}, expected one of --task transcribe: "
             "no other measure normalizes or counts units; leave the option out"
         )
-    return score_languages(run)
+    return score_translations(run) if job is Job.TRANSLATE else score_languages(run)
 
 
 def job_of(run: StoredRun) -> Job:

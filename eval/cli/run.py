@@ -8,10 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asr.errors import InvalidOptionError
-from asr.options import TranscribeOptions
 from eval.cli.console import ProgressBar, reported_errors
-from eval.cli.target_options import DEFAULT_LADDER, DEFAULT_MODEL, make_target, parse_temperatures
+from eval.cli.target_options import (
+    ApiKeyOption,
+    BeamSizeOption,
+    ModelOption,
+    OpenAIOption,
+    SeedOption,
+    ServerOption,
+    TemperatureOption,
+    decoding_options,
+    make_target,
+)
 from eval.corpora import read_manifest
 from eval.corpora.selection import select
 from eval.jobs import Job
@@ -23,18 +31,12 @@ __all__ = ["run"]
 def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a parameter)
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST.jsonl", help="The corpus, one JSON object a line.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if missing.")],
-    model: Annotated[
-        str | None, typer.Option(help=f"Name or path of a model.  [default: {DEFAULT_MODEL}, or what --server serves]")
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(metavar="URL", help="Ask a running Auricle service instead of loading a model here.")
-    ] = None,
-    beam_size: Annotated[
-        int, typer.Option(help="Beams at temperature 0; 1 is greedy.")
-    ] = TranscribeOptions().beam_size,
-    temperature: Annotated[
-        str, typer.Option(help="A number, or several with commas: the ladder of the fallback.")
-    ] = DEFAULT_LADDER,
+    model: ModelOption = None,
+    server: ServerOption = None,
+    openai: OpenAIOption = None,
+    api_key_env: ApiKeyOption = None,
+    beam_size: BeamSizeOption = None,
+    temperature: TemperatureOption = None,
     task: Annotated[Job, typer.Option(help="What the model is asked for.")] = Job.TRANSCRIBE,
     language: Annotated[
         LanguageMode, typer.Option(help="manifest: tell the model each clip's language; auto: let it detect.")
@@ -45,7 +47,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
             metavar="FIELD=VALUES", help="Only these clips: language, dataset, kind, speaker or id; repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples that the fallback draws: the same run, the same text.")] = 0,
+    seed: SeedOption = None,
 ) -> None:
     """Transcribe a corpus, one line of DIR/hypotheses.jsonl a clip.
 
@@ -53,6 +55,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
       auricle-eval run corpus/manifest.jsonl --out results/base
       auricle-eval run corpus/manifest.jsonl --out results/greedy --beam-size 1 --temperature 0
       auricle-eval run corpus/manifest.jsonl --out results/service --server http://localhost:8000
+      auricle-eval run corpus/manifest.jsonl --out results/peer --openai https://api.openai.com --model whisper-1
 
     A line of the manifest has id, path (relative to the manifest's folder), text, language and duration;
     translation_en, speaker, dataset, metric (wer or cer), kind, single_word and quality where known. Clips whose text
@@ -62,17 +65,21 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     not know) is kept with its error and is scored as an empty text; the errors are listed at the end. To try one again,
     delete its line and repeat the command.
 
+    With --openai, what the API has no field for (beams, the ladder, the seed) is left to the endpoint, and refused when
+    asked for. The key is read from the environment, never from the command line.
+
     Exit code: 0, also when some clips failed; 1 when all failed or there were none; 2 for a wrong option.
     """
-    try:
-        options = TranscribeOptions(beam_size=beam_size, temperatures=parse_temperatures(temperature), seed=seed)
-    except InvalidOptionError as error:
-        raise typer.BadParameter(str(error)) from error
+    options = decoding_options(beam_size, temperature, seed, openai=openai)
+    if openai is not None and task is Job.TRANSLATE and language is LanguageMode.MANIFEST:
+        raise typer.BadParameter(
+            "--task translate with --openai: its translations take no language; add --language auto"
+        )
     with reported_errors():
         plan = RunPlan(
             corpus=select(read_manifest(manifest), only or []), options=options, job=task, language_mode=language
         )
-        target = make_target(model, server)
+        target = make_target(model, server, openai, api_key_env=api_key_env)
         with ProgressBar() as progress:
             summary = run_corpus(plan, target, out, progress)
     _print_summary(summary, out)

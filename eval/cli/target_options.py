@@ -1,13 +1,75 @@
-"""From command-line options to a target and its decoding options, for every command that transcribes."""
+"""From command-line options to a target and its decoding options, for every command that transcribes.
+
+The ``…Option`` aliases annotate the parameters of commands, whose defaults are None: what was not said differs from
+what was said and happens to be the default.
+"""
+
+import os
+from typing import Annotated
+
+import typer
 
 from asr.errors import InvalidOptionError
-from asr.options import DEFAULT_TEMPERATURES
-from eval.targets import LocalTarget, ServerTarget, Target
+from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
+from eval.errors import TargetUnavailableError
+from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
 
-__all__ = ["DEFAULT_LADDER", "DEFAULT_MODEL", "make_target", "parse_temperatures"]
+__all__ = [
+    "DEFAULT_LADDER",
+    "DEFAULT_MODEL",
+    "ApiKeyOption",
+    "BeamSizeOption",
+    "ModelOption",
+    "OpenAIOption",
+    "SeedOption",
+    "ServerOption",
+    "TemperatureOption",
+    "decoding_options",
+    "make_target",
+    "parse_temperatures",
+]
 
 DEFAULT_MODEL = "base"
 DEFAULT_LADDER = ",".join(f"{temperature:g}" for temperature in DEFAULT_TEMPERATURES)
+DEFAULT_SEED = 0  # an evaluation is repeatable unless told otherwise
+DEFAULT_KEY = "OPENAI_API_KEY"
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help=f"Name or path of a model.  [default: {DEFAULT_MODEL}, or what --server serves]"),
+]
+ServerOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Ask a running Auricle service instead of loading a model here.")
+]
+OpenAIOption = Annotated[
+    str | None,
+    typer.Option(
+        "--openai", metavar="URL", help="Ask any OpenAI-compatible address, such as http://localhost:8000/v1."
+    ),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-env",
+        metavar="NAME",
+        help=f"Environment variable that holds the key for --openai.  [default: {DEFAULT_KEY}, where it is set]",
+    ),
+]
+BeamSizeOption = Annotated[
+    int | None, typer.Option(help=f"Beams at temperature 0; 1 is greedy.  [default: {TranscribeOptions().beam_size}]")
+]
+TemperatureOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"A number, or several with commas: the ladder of the fallback.  [default: {DEFAULT_LADDER}]",
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Of the samples that the fallback draws: the same run, the same text.  [default: {DEFAULT_SEED}]"
+    ),
+]
 
 
 def parse_temperatures(value: str) -> tuple[float, ...]:
@@ -19,8 +81,50 @@ def parse_temperatures(value: str) -> tuple[float, ...]:
         raise InvalidOptionError(message, param="temperature") from error
 
 
-def make_target(model: str | None, server: str | None) -> Target:
-    """The service at an address, or a model loaded here. Raises TargetUnavailableError."""
+def decoding_options(
+    beam_size: int | None, temperature: str | None, seed: int | None, *, openai: str | None = None
+) -> TranscribeOptions:
+    """The options of a run; None: not said. Raises typer.BadParameter, also for what ``--openai`` cannot be told."""
+    if openai is not None:
+        several = temperature if temperature is not None and "," in temperature else None
+        said = {"--beam-size": beam_size, "--seed": seed, "--temperature with several numbers": several}
+        for name, value in said.items():
+            if value is not None:
+                raise typer.BadParameter(f"{name}: OpenAI's API has no field for it; leave it to the endpoint")
+    elif seed is None:
+        seed = DEFAULT_SEED
+    try:
+        return TranscribeOptions(
+            beam_size=TranscribeOptions().beam_size if beam_size is None else beam_size,
+            temperatures=DEFAULT_TEMPERATURES if temperature is None else parse_temperatures(temperature),
+            seed=seed,
+        )
+    except InvalidOptionError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def make_target(
+    model: str | None, server: str | None = None, openai: str | None = None, *, api_key_env: str | None = None
+) -> Target:
+    """A model loaded here, an Auricle service, or an OpenAI-compatible address.
+
+    Raises typer.BadParameter for options that do not fit together, TargetUnavailableError.
+    """
+    if server is not None and openai is not None:
+        raise typer.BadParameter(f"got --server {server} and --openai {openai}, expected one of them")
+    if api_key_env is not None and openai is None:
+        raise typer.BadParameter("got --api-key-env without --openai; only that sends a key")
+    if openai is not None:
+        if model is None:
+            raise typer.BadParameter(f"--openai {openai}: got no --model, expected the name that the endpoint gives it")
+        return OpenAITarget(openai, model=model, api_key=_api_key(api_key_env))
     if server is not None:
         return ServerTarget(server, model=model)
     return LocalTarget.load(model or DEFAULT_MODEL)
+
+
+def _api_key(name: str | None) -> str | None:
+    key = os.environ.get(name or DEFAULT_KEY) or None
+    if key is None and name is not None:
+        raise TargetUnavailableError(f"--api-key-env {name}: got no such environment variable, expected the API key")
+    return key

@@ -1,7 +1,8 @@
 """What can be evaluated: the model in this process, a running Auricle, any OpenAI-compatible URL."""
 
 from eval.targets.local import LocalTarget
+from eval.targets.openai import OpenAITarget
 from eval.targets.service import ServerTarget
 from eval.targets.types import PhaseTimes, Reply, Target
 
-__all__ = ["LocalTarget", "PhaseTimes", "Reply", "ServerTarget", "Target"]
+__all__ = ["LocalTarget", "OpenAITarget", "PhaseTimes", "Reply", "ServerTarget", "Target"]

@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ runner = CliRunner()
 def target(monkeypatch: pytest.MonkeyPatch, fake_target):
     """The target that the command makes, whatever it is told."""
     fake = fake_target({"en-1": "the cat sat", "de-1": "guten tag", "silence": "", "zh-1": "你好吗"})
-    monkeypatch.setattr("eval.cli.run.make_target", lambda *_, **__: fake)
+    monkeypatch.setattr(import_module("eval.cli.run"), "make_target", lambda *_, **__: fake)
     return fake
 
 

@@ -5,6 +5,7 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 
 import typer
 
+from eval.cli.compare import compare
 from eval.cli.run import run
 from eval.cli.score import score
 from eval.cli.speed import speed
@@ -20,10 +21,12 @@ app = typer.Typer(
 \b
   auricle-eval run corpus/manifest.jsonl --out results/base
   auricle-eval score results/base --json results/base/scores.json
+  auricle-eval compare results/base results/greedy
 """,
 )
 app.command()(run)
 app.command()(score)
+app.command()(compare)
 app.command()(speed)
 
 

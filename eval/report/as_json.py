@@ -1,4 +1,4 @@
-"""Scores for programs. In: ``Scores``. Out: a JSON-ready object whose keys stay. Rounds nothing, counts nothing.
+"""Scores for programs. In: ``Scores`` or ``Comparison``. Out: a JSON-ready object whose keys stay. Rounds nothing.
 
 An interval is ``[low, high]`` or null; a rate is a fraction, null without reference units; BLEU and chrF go to 100.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eval.jobs import Job
+from eval.scoring.compare import ClipChange, ComparedGroup, ComparedMeasure, Comparison
 from eval.scoring.types import (
     ClipScore,
     ErrorGroup,
@@ -23,7 +24,7 @@ from eval.scoring.types import (
 )
 from eval.wer import ErrorCounts
 
-__all__ = ["interval_as_json", "scores_as_json"]
+__all__ = ["comparison_as_json", "interval_as_json", "scores_as_json"]
 
 
 def scores_as_json(scores: Scores) -> dict[str, Any]:
@@ -34,6 +35,24 @@ def scores_as_json(scores: Scores) -> dict[str, Any]:
     if isinstance(scores, TranscriptionScores):
         return _transcription(scores)
     return _translation(scores) if isinstance(scores, TranslationScores) else _languages(scores)
+
+
+def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+    """Everything in ``Comparison``; differences are B less A."""
+    return {
+        "measures": {each.measure.value: _measure(each) for each in comparison.measures},
+        "n_common": comparison.n_common,
+        "n_only_a": comparison.n_only_a,
+        "n_only_b": comparison.n_only_b,
+        "n_other_reference": comparison.n_other_reference,
+        "n_better": comparison.n_better,
+        "n_worse": comparison.n_worse,
+        "n_equal": comparison.n_common - len(comparison.changes),
+        "differences": {each.key: {"a": each.a, "b": each.b} for each in comparison.differences},
+        "run_a": dict(comparison.config_a),
+        "run_b": dict(comparison.config_b),
+        "changes": [_change(change) for change in comparison.changes],
+    }
 
 
 def interval_as_json(interval: Interval | None) -> list[float] | None:
@@ -205,4 +224,40 @@ def _answered(clip: ClipScore | TranslatedClip) -> dict[str, Any]:
         "language": clip.reference.language,
         "dataset": clip.reference.dataset,
         "error": None if error is None else dict(error),
+    }
+
+
+def _measure(compared: ComparedMeasure) -> dict[str, Any]:
+    return {
+        "overall": _compared(compared.overall),
+        "languages": {name: _compared(group) for name, group in compared.languages.items()},
+        "datasets": {name: _compared(group) for name, group in compared.datasets.items()},
+    }
+
+
+def _compared(group: ComparedGroup) -> dict[str, Any]:
+    difference = group.difference
+    return {
+        "a": group.a,
+        "b": group.b,
+        "difference": None if difference is None else difference.value,
+        "interval": None if difference is None else interval_as_json(difference.interval),
+        "p": None if difference is None else difference.p,
+        "p_holm": group.p_holm,
+        "n_clips": group.n_clips,
+        "n_clusters": group.n_clusters,
+    }
+
+
+def _change(change: ClipChange) -> dict[str, Any]:
+    return {
+        "id": change.id,
+        "language": change.reference.language,
+        "dataset": change.reference.dataset,
+        "better": change.better,
+        "a": change.a,
+        "b": change.b,
+        "reference": change.reference.text,
+        "hypothesis_a": change.text_a,
+        "hypothesis_b": change.text_b,
     }

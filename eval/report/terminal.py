@@ -3,7 +3,7 @@
 Rounds for the eye, counts nothing. Knows no hypothesis.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +16,7 @@ from eval.scoring.types import (
     InventedWords,
     LanguageIdentification,
     LanguageScores,
+    NormalizerUse,
     RealTime,
     Scores,
     TranscriptionScores,
@@ -26,6 +27,7 @@ from eval.scoring.types import (
 __all__ = ["Breakdown", "scores_as_tables", "simple_table", "with_interval"]
 
 NOTHING = "–"
+DIGEST_DIGITS = 12
 N_CONFUSED = 3  # languages that a row of language identification has room for
 
 
@@ -42,13 +44,14 @@ def scores_as_tables(scores: Scores, *, by: Breakdown | None = None) -> tuple[Ta
     if isinstance(scores, TranscriptionScores):
         return _transcription(scores, title, by)
     if isinstance(scores, TranslationScores):
-        return _translation(scores, title, by), _speed(scores.real_time)
+        signatures = Text(f"BLEU {scores.bleu_signature}\nchrF {scores.chrf_signature}")
+        return _translation(scores, title, by), _speed(scores.real_time), signatures
     return _languages(scores, title)
 
 
 def simple_table(title: str, *columns: str) -> Table:
     """A table whose first column names its rows; the others are numbers."""
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(columns[0], overflow="fold")
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
@@ -64,7 +67,7 @@ def with_interval(value: float | None, interval: Interval | None, *, scale: floa
 
 
 def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None) -> tuple[Table | Text, ...]:
-    columns = ("unit", "clips", "failed", "units", "S", "D", "I", "error rate % [95 %]", "CER % [95 %]")
+    columns = ("unit", "clips", "failed", "clusters", "units", "S", "D", "I", "error rate % [95 %]", "CER % [95 %]")
     table = simple_table(title, "", *columns)
     if by is not Breakdown.DATASET:
         _add_error_rows(table, scores.languages)
@@ -80,7 +83,7 @@ def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None
         parts.append(_invented(scores.invented))
     if scores.language_id is not None:
         parts.append(_language_id(scores.language_id, "Language identification"))
-    return (*parts, _speed(scores.real_time))
+    return (*parts, _speed(scores.real_time), _normalizers(scores.normalizers))
 
 
 def _add_error_rows(table: Table, groups: Mapping[str, ErrorGroup]) -> None:
@@ -89,6 +92,7 @@ def _add_error_rows(table: Table, groups: Mapping[str, ErrorGroup]) -> None:
         numbers = (
             group.n_clips,
             group.n_failed,
+            group.n_clusters,
             counts.n_ref,
             counts.substitutions,
             counts.deletions,
@@ -112,7 +116,7 @@ def _invented(kinds: Mapping[str, InventedWords]) -> Table:
 
 
 def _translation(scores: TranslationScores, title: str, by: Breakdown | None) -> Table:
-    columns = ("clips", "failed", "reference words", "BLEU [95 %]", "chrF [95 %]")
+    columns = ("clips", "failed", "clusters", "reference words", "BLEU [95 %]", "chrF [95 %]")
     table = simple_table(title, "", *columns)
     if by is not Breakdown.DATASET:
         _add_translation_rows(table, scores.languages)
@@ -126,7 +130,7 @@ def _add_translation_rows(table: Table, groups: Mapping[str, TranslationGroup]) 
     for name, group in groups.items():
         bleu = with_interval(group.bleu, group.bleu_interval, scale=1)
         chrf = with_interval(group.chrf, group.chrf_interval, scale=1)
-        numbers = (group.n_clips, group.n_failed, group.n_reference_words)
+        numbers = (group.n_clips, group.n_failed, group.n_clusters, group.n_reference_words)
         table.add_row(Text(name), *map(str, numbers), bleu, chrf)
     table.add_section()
 
@@ -146,6 +150,11 @@ def _language_id(found: LanguageIdentification, title: str) -> Table:
     accuracy = with_interval(found.accuracy, found.interval)
     table.add_row("overall", str(found.n_clips), str(found.n_correct), accuracy, "")
     return table
+
+
+def _normalizers(used: Iterable[NormalizerUse]) -> Text:
+    named = (f"{use.name} ({use.version}, sha256 {use.sha256[:DIGEST_DIGITS]})" for use in used)
+    return Text(f"Normalizers: {', '.join(named)}")
 
 
 def _speed(speed: RealTime) -> Text:

@@ -8,9 +8,8 @@ from eval.hypotheses import Hypothesis, Reference, StoredRun
 from eval.scoring import score_run, score_translations
 from eval.scoring.translation import bleu, chrf, count_ngrams
 
-texts = st.lists(
-    st.sampled_from(["the", "cat", "sat", "on", "a", "mat", ",", ".", "today", "字", "it's", "3.5"]), max_size=9
-).map(" ".join)
+WORDS = ("the", "cat", "sat", "on", "a", "mat", ",", ".", "today", "字", "it's", "3.5")
+texts = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
 pairs = st.lists(st.tuples(texts, texts), min_size=1, max_size=6)
 
 

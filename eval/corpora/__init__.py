@@ -1,6 +1,7 @@
 """Corpora: whatever lies on disk → ``Corpus`` of ``Utterance``. Knows no model, target or normalizer."""
 
 from eval.corpora.manifest import read_manifest
+from eval.corpora.opening import open_corpus
 from eval.corpora.types import Corpus, Utterance
 
-__all__ = ["Corpus", "Utterance", "read_manifest"]
+__all__ = ["Corpus", "Utterance", "open_corpus", "read_manifest"]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from asr.tasks import Task
-from eval.corpus import read_manifest
+from eval.corpora import read_manifest
 from eval.errors import CorpusError
+from eval.jobs import Job
 
 CLIP = {"id": "a", "path": "a.wav", "text": "hello", "language": "en", "duration": 1.5}
 
@@ -22,13 +22,13 @@ def test_reads_clips_with_paths_beside_the_manifest(tmp_path: Path) -> None:
     more = {"id": "b", "path": "sub/b.wav", "text": None, "translation_en": "hi", "single_word": True, "licence": "CC0"}
     corpus = read_manifest(write(tmp_path, CLIP, "", more))
     first, second = corpus.utterances
-    assert corpus.name == "manifest.jsonl"
+    assert corpus.name == f"{tmp_path.name}/manifest.jsonl"
     assert len(corpus.sha256) == 64
     assert (first.path, first.duration, first.single_word) == (tmp_path / "a.wav", 1.5, False)
     assert second.single_word
     assert second.language is None
-    assert second.reference(Task.TRANSCRIBE) is None
-    assert second.reference(Task.TRANSLATE) == "hi"
+    assert second.reference(Job.TRANSCRIBE) is None
+    assert second.reference(Job.TRANSLATE) == "hi"
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,6 @@ RELEASE_17 = [
     *("client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes", "age", "gender"),
     *("accents", "variant", "locale", "segment"),
 ]
-    "client_id",
-    "path",
-    "sentence_id",
-    "sentence",
-    "sentence_domain",
-    "up_votes",
-    "down_votes",
-    "age",
-    "gender",
-    "accents",
-    "variant",
-    "locale",
-    "segment",
-]
 
 
 def row(header: list[str], **fields: str) -> list[str]:

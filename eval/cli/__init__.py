@@ -6,8 +6,10 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 import typer
 
 from eval.cli.compare import compare
+from eval.cli.report import report
 from eval.cli.run import run
 from eval.cli.score import score
+from eval.cli.serve_check import serve_check
 from eval.cli.speed import speed
 
 __all__ = ["app", "main"]
@@ -22,11 +24,14 @@ app = typer.Typer(
   auricle-eval run corpus/manifest.jsonl --out results/base
   auricle-eval score results/base --json results/base/scores.json
   auricle-eval compare results/base results/greedy
+  auricle-eval report results/base --html report.html
 """,
 )
 app.command()(run)
 app.command()(score)
 app.command()(compare)
+app.command()(report)
+app.command()(serve_check)
 app.command()(speed)
 
 

@@ -36,7 +36,7 @@ PAGE_COLOURS = {
     "#ffffff": "var(--page)",
 }
 MARKERS = ("o", "s", "^", "D")  # no curve is told apart by colour alone
-STYLE: Mapping[str, Any] = {
+STYLE: Any = {  # matplotlib types each key by its literal
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may have a dollar sign in its name
     "font.size": 9,
@@ -75,7 +75,7 @@ class Point:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    with rc_context(dict(STYLE)):
+    with rc_context(STYLE):
         yield
 
 

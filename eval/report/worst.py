@@ -42,14 +42,13 @@ def _varied(ordered: Sequence[Clip], n: int, language_of: Callable[[Clip], str])
     n_languages = len({language_of(clip) for clip in ordered})
     allowed = max(MIN_PER_LANGUAGE, ceil(n / max(n_languages, 1)))
     taken: dict[str, int] = {}
-    chosen: list[int] = []
+    first: list[int] = []
+    later: list[int] = []
     for index, clip in enumerate(ordered):
         language = language_of(clip)
         taken[language] = taken.get(language, 0) + 1
-        if taken[language] <= allowed:
-            chosen.append(index)
-    rest = (index for index in range(len(ordered)) if index not in set(chosen))
-    return [ordered[index] for index in sorted([*chosen, *rest][:n])]
+        (first if taken[language] <= allowed else later).append(index)
+    return [ordered[index] for index in sorted([*first, *later][:n])]
 
 
 def _transcription(clip: ClipScore) -> WorstClip:

@@ -1,0 +1,280 @@
+"""The chapter of a transcription run. In: ``TranscriptionScores``. Out: ``Chapter``. Counts nothing."""
+
+from collections.abc import Iterable, Mapping
+
+from eval.normalizers import Unit
+from eval.report.document import (
+    NO_VALUE,
+    Bar,
+    Cell,
+    Chapter,
+    Chart,
+    KeyFigure,
+    Section,
+    Table,
+    count_cell,
+    number_cell,
+    percent,
+    percent_interval,
+    text_cell,
+)
+from eval.report.facts import (
+    clips_cell,
+    columns,
+    failed_clips,
+    run_facts,
+    run_title,
+    speed_figure,
+    speed_section,
+    unfinished,
+)
+from eval.report.languages import language_figure, language_sections
+from eval.report.paper import rates_beside_the_paper
+from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_order
+from eval.report.worst import MIN_PER_LANGUAGE, worst_transcriptions
+from eval.scoring.types import ErrorGroup, Interval, InventedWords, TranscriptionScores
+
+__all__ = ["measure_of", "rate_bars", "rate_table", "transcription_chapter"]
+
+MEASURES = {
+    Unit.WORD.value: ("WER", "Word error rate"),
+    Unit.CHARACTER.value: ("CER", "Character error rate"),
+    "mixed": ("error rate", "Error rate"),
+}
+FEW_CLUSTERS = 30  # below it, an interval says more about the sample than about the model
+APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
+HOW_COUNTED = (
+    "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
+    "language is counted in its own unit; CER is by character for every row. Intervals are 95 %, by bootstrap over "
+    "speakers where they are known, over clips otherwise."
+)
+
+
+def transcription_chapter(scores: TranscriptionScores, *, n_worst: int) -> Chapter:
+    """Everything about one run."""
+    overall = scores.overall
+    return Chapter(
+        title=run_title(scores.config),
+        facts=run_facts(
+            scores.config, n_clips=overall.n_clips, real_time=scores.real_time, normalizers=scores.normalizers
+        ),
+        figures=(*_error_figures(scores), *_invented_figure(scores.invented), *_others(scores)),
+        warnings=(*unfinished(scores.n_missing), *_caveats(scores)),
+        sections=(
+            _groups_section("By corpus", "corpus", scores.datasets, remarks=(HOW_COUNTED,)),
+            _groups_section("By language", "language", scores.languages),
+            *_corpora_and_languages(scores),
+            _lengths_section(scores.lengths),
+            *_apart_section(scores.apart),
+            rates_beside_the_paper(scores),
+            *_invented_section(scores.invented),
+            *(language_sections(scores.language_id) if scores.language_id else ()),
+            *speed_section(scores.real_time),
+            *failed_clips({clip.id: clip.hypothesis.error for clip in scores.clips if clip.hypothesis.error}),
+            *_worst_section(scores, n_worst),
+        ),
+    )
+
+
+def measure_of(group: ErrorGroup) -> str:
+    """WER, CER, or "error rate" where units are mixed."""
+    return MEASURES[group.unit][0]
+
+
+def rate_bars(groups: Iterable[ErrorGroup]) -> list[Bar | None]:
+    """A bar for each group, all on one scale."""
+    members = list(groups)
+    widest = max((min(_reach(group), MAX_SHOWN_RATE) for group in members), default=0.0) or 1.0
+    return [_bar(group, widest) for group in members]
+
+
+def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Table:
+    """One row a group."""
+    bars = rate_bars(groups.values())
+    return Table(
+        caption=caption,
+        columns=columns(what, "clips", "units", "counted by", "error rate", "95 % interval", "S", "D", "I", "CER"),
+        rows=tuple(
+            (text_cell(name), *_rate_cells(group), *_count_cells(group, bar))
+            for (name, group), bar in zip(groups.items(), bars, strict=True)
+        ),
+    )
+
+
+def _rate_cells(group: ErrorGroup) -> tuple[Cell, ...]:
+    return clips_cell(group.n_clips, group.n_failed), count_cell(group.counts.n_ref), text_cell(group.unit)
+
+
+def _count_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
+    counts, interval = group.counts, group.interval
+    return (
+        number_cell(counts.rate, percent(counts.rate), bar),
+        number_cell(interval.low if interval else None, percent_interval(interval)),
+        count_cell(counts.substitutions),
+        count_cell(counts.deletions),
+        count_cell(counts.insertions),
+        number_cell(group.characters.rate, percent(group.characters.rate)),
+    )
+
+
+def _error_figures(scores: TranscriptionScores) -> Iterable[KeyFigure]:
+    left_out = " and ".join(APART[name] for name, group in scores.apart.items() if group.n_clips)
+    without = f", without {left_out}" if left_out else ""
+    yield _figure("headline", scores.headline, f"of all that counts{without}")
+    if left_out:
+        yield _figure("everything", scores.overall, "of every clip with a transcript")
+    if scores.words.n_clips and scores.characters.n_clips:
+        yield _figure("by word", scores.words, "of clips counted by word")
+        yield _figure("by character", scores.characters, "of clips counted by character")
+
+
+def _figure(name: str, group: ErrorGroup, which: str) -> KeyFigure:
+    counts, units = group.counts, "units" if group.unit == "mixed" else f"{group.unit}s"
+    return KeyFigure(
+        name=f"{MEASURES[group.unit][1]}, {name}",
+        value=percent(counts.rate),
+        interval=percent_interval(group.interval) if group.interval else None,
+        meaning=f"{counts.n_errors:,} errors in {counts.n_ref:,} {units}, {group.n_clips:,} clips: {which}.",
+    )
+
+
+def _invented_figure(invented: Mapping[str, InventedWords]) -> Iterable[KeyFigure]:
+    if "all" in invented:
+        found = invented["all"]
+        interval = found.interval
+        yield KeyFigure(
+            name="Invented words",
+            value=NO_VALUE if found.per_hour is None else f"{found.per_hour:,.0f} an hour",
+            interval=f"{interval.low:,.0f} – {interval.high:,.0f}" if interval else None,
+            meaning=f"{found.n_words:,} words in {60 * found.hours:.1f} min in which nobody speaks; "
+            f"{found.n_clips_with_words} of {found.n_clips} clips have some.",
+        )
+
+
+def _others(scores: TranscriptionScores) -> Iterable[KeyFigure]:
+    if scores.language_id is not None:
+        yield language_figure(scores.language_id)
+    yield from speed_figure(scores.real_time)
+
+
+def _caveats(scores: TranscriptionScores) -> Iterable[str]:
+    if scores.overall.n_failed:
+        yield f"{scores.overall.n_failed:,} clips failed and count as deleted; they are named below."
+    if scores.headline.n_clusters < FEW_CLUSTERS:
+        yield f"Only {scores.headline.n_clusters} speakers or clips: the sample decides more than the model."
+
+
+def _groups_section(
+    heading: str, what: str, groups: Mapping[str, ErrorGroup], remarks: tuple[str, ...] = ()
+) -> Section:
+    points = _points(groups)
+    charts: tuple[Chart, ...] = ()
+    if len(points) > 1:
+        lowest, highest = points[0], points[-1]
+        description = (
+            f"One row a {what}, the lowest rate on top, with its interval: from {lowest.label}, "
+            f"{percent(lowest.value)}, to {highest.label}, {percent(highest.value)}. The table has every number."
+        )
+        title = f"Error rate by {what}"
+        charts = (Chart(title=title, description=description, draw=lambda: draw_rates(points, measure="error rate")),)
+    return Section(
+        heading=heading, remarks=remarks, charts=charts, tables=(rate_table(f"Error rate by {what}", what, groups),)
+    )
+
+
+def _points(groups: Mapping[str, ErrorGroup]) -> list[Point]:
+    points = [
+        Point(label=name, value=group.counts.rate, interval=group.interval)
+        for name, group in groups.items()
+        if group.counts.rate is not None
+    ]
+    return sorted(points, key=lambda point: point.value)
+
+
+def _corpora_and_languages(scores: TranscriptionScores) -> Iterable[Section]:
+    # With one language a corpus, or one corpus a language, the tables before say the same.
+    if len(scores.dataset_languages) > max(len(scores.datasets), len(scores.languages)):
+        caption = "Error rate by corpus and language"
+        yield Section(
+            heading="By corpus and language",
+            tables=(rate_table(caption, "corpus/language", scores.dataset_languages),),
+        )
+
+
+def _lengths_section(lengths: Mapping[str, ErrorGroup]) -> Section:
+    points = [
+        Point(label=name, value=group.counts.rate, interval=group.interval)
+        for name, group in lengths.items()
+        if group.counts.rate is not None
+    ]
+    charts: tuple[Chart, ...] = ()
+    if len(points) > 1:
+        steps = ", ".join(f"{point.label}: {percent(point.value)}" for point in points)
+        charts = (
+            Chart(
+                title="Error rate by length of clip",
+                description=f"From the shortest clips to the longest: {steps}.",
+                draw=lambda: draw_rates_in_order(points, x_label="length of the audio", measure="error rate"),
+            ),
+        )
+    remark = "Lengths differ in corpora and languages too: a difference between rows is not the length's alone."
+    table = rate_table("Error rate by length of clip", "length", lengths)
+    return Section(heading="By length", remarks=(remark,), charts=charts, tables=(table,))
+
+
+def _apart_section(apart: Mapping[str, ErrorGroup]) -> Iterable[Section]:
+    left_out = {APART[name]: group for name, group in apart.items() if group.n_clips}
+    if left_out:
+        remark = "In every other table, and in none of the headline."
+        table = rate_table("What the headline leaves out", "reason", left_out)
+        yield Section(heading="Left out of the headline", remarks=(remark,), tables=(table,))
+
+
+def _invented_section(invented: Mapping[str, InventedWords]) -> Iterable[Section]:
+    if invented:
+        table = Table(
+            caption="Words written where nobody speaks",
+            columns=columns("kind", "clips", "with words", "minutes", "words", "words an hour", "95 % interval"),
+            rows=tuple(_invented_row(name, found) for name, found in invented.items()),
+        )
+        remark = "Silence, noise and music have no words: each one that is written is invented."
+        yield Section(heading="Where nobody speaks", remarks=(remark,), tables=(table,))
+
+
+def _invented_row(name: str, found: InventedWords) -> tuple[Cell, ...]:
+    interval = found.interval
+    return (
+        text_cell(name),
+        count_cell(found.n_clips),
+        count_cell(found.n_clips_with_words),
+        number_cell(found.hours, f"{60 * found.hours:.1f}"),
+        count_cell(found.n_words),
+        number_cell(found.per_hour, NO_VALUE if found.per_hour is None else f"{found.per_hour:,.0f}"),
+        number_cell(
+            interval.low if interval else None,
+            f"{interval.low:,.0f} – {interval.high:,.0f}" if interval else NO_VALUE,
+        ),
+    )
+
+
+def _worst_section(scores: TranscriptionScores, n_worst: int) -> Iterable[Section]:
+    clips = worst_transcriptions(scores, n_worst)
+    if clips:
+        remark = (
+            f"The {len(clips)} clips with the most errors beyond what their language's rate predicts; "
+            f"at most {MIN_PER_LANGUAGE} of a language while others have any, or their even share. Texts are "
+            "normalized, as they were counted."
+        )
+        yield Section(heading="Worst clips first", remarks=(remark,), clips=clips)
+
+
+def _reach(group: ErrorGroup) -> float:
+    return max(group.counts.rate or 0.0, group.interval.high if group.interval else 0.0)
+
+
+def _bar(group: ErrorGroup, widest: float) -> Bar | None:
+    if group.counts.rate is None:
+        return None
+    interval = group.interval or Interval(low=group.counts.rate, high=group.counts.rate)
+    value, low, high = (min(rate / widest, 1.0) for rate in (group.counts.rate, interval.low, interval.high))
+    return Bar(value=value, low=low, high=high) if group.interval else Bar(value=value)

@@ -7,7 +7,7 @@ clip ends the run, so that no clip is blamed for it. Knows no dialect: the targe
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -35,12 +35,14 @@ class HttpService:
         *,
         next_step: str,
         headers: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``next_step`` ends the errors that end a run. Raises TargetUnavailableError when ``url`` is none."""
         self._address = _http_url(url, next_step)
         self._next_step = next_step
+        self._patience_s = patience_s
         self._client = httpx.Client(timeout=TIMEOUT, limits=LIMITS, transport=transport, headers=headers)
         self._sleep = sleep
 
@@ -56,6 +58,15 @@ class HttpService:
         except httpx.TransportError as error:
             raise self.unavailable(f"no answer ({_named(error)})") from error
 
+    def upload(self, route: str, fields: Mapping[str, str], name: str, file: BinaryIO) -> httpx.Response:
+        """Any answer but a busy one. Raises httpx.TransportError, and TargetUnavailableError when it stays busy."""
+
+        def ask() -> httpx.Response:
+            file.seek(0)
+            return self._client.post(self._at(route), data=fields, files={"file": (name, file)})
+
+        return self._patiently(ask)
+
     def post(self, route: str, fields: Mapping[str, str], audio: Path) -> httpx.Response:
         """A success, or an error that is about this clip or this form.
 
@@ -63,7 +74,8 @@ class HttpService:
         the service is gone, stays busy or refuses whatever it is sent.
         """
         try:
-            response = self._patiently(lambda: self._post_once(route, fields, audio))
+            with audio.open("rb") as file:
+                response = self.upload(route, fields, audio.name, file)
         except OSError as error:
             raise ClipError("unreadable_file", f"{audio.name}: {error.strerror or error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -82,15 +94,11 @@ class HttpService:
     def _at(self, route: str) -> httpx.URL:
         return self._address.copy_with(path=self._address.path.rstrip("/") + route)
 
-    def _post_once(self, route: str, fields: Mapping[str, str], audio: Path) -> httpx.Response:
-        with audio.open("rb") as file:
-            return self._client.post(self._at(route), data=fields, files={"file": (audio.name, file)})
-
     def _patiently(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         waited_s = 0.0
         while _is_busy(response := ask()):
             wait_s = _wait_s(response, waited_s)
-            if waited_s + wait_s > PATIENCE_S:
+            if waited_s + wait_s > self._patience_s:
                 raise self.unavailable(f"still busy after {waited_s:.0f} s ({clip_error(response).message})")
             self._sleep(wait_s)
             waited_s += wait_s

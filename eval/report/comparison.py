@@ -153,6 +153,6 @@ def _changes(comparison: Comparison) -> Table:
     for change in comparison.changes[:n_shown]:
         verb = "better" if change.better else "worse"
         table.add_row("", Text(f"{change.id}: {change.a:g} → {change.b:g}, B is {verb}", style="bold"))
-        for label, text in (("said", change.reference.text), ("A", change.text_a), ("B", change.text_b)):
+        for label, text in (("ref", change.reference.text), ("A", change.text_a), ("B", change.text_b)):
             table.add_row(label, Text(text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]} …"))
     return table

@@ -15,11 +15,19 @@ class NormalizerName(StrEnum):
     WHISPER = "whisper"  # the paper's choice: whisper-english for English, whisper-basic for the rest
     WHISPER_ENGLISH = "whisper-english"
     WHISPER_BASIC = "whisper-basic"
+    AURICLE = "auricle"  # ours: by language, with a reason for every rewrite
+
+
+def _auricle() -> Normalizer:
+    from eval.normalizers.auricle import AuricleNormalizer
+
+    return AuricleNormalizer()
 
 
 MAKERS: Mapping[NormalizerName, Callable[[], Normalizer]] = {
     NormalizerName.WHISPER_ENGLISH: whisper_english,
     NormalizerName.WHISPER_BASIC: whisper_basic,
+    NormalizerName.AURICLE: _auricle,
 }
 
 

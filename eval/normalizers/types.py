@@ -27,6 +27,8 @@ class Rewrite:
 
     rule: str
     """Name of the rule, as its documentation has it."""
+    start: int
+    """Where it begins, in characters of the text as the rewrites before this one left it."""
     before: str
     """The stretch of text that the rule saw; "" where something was added."""
     after: str
@@ -55,4 +57,4 @@ class Normalizer(Protocol):
         """The text in its normal form, words separated by single spaces."""
 
     def explain(self, text: str, language: str | None) -> tuple[Rewrite, ...]:
-        """Every rewrite, in the order of the rules; applying them in turn gives ``normalize``'s text."""
+        """Every rewrite, in the order of the rules, left to right; made in turn they give ``normalize``'s text."""

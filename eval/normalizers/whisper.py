@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 
+from eval.normalizers.rules import apply_edits, phrase_edits, rewrites, whitespace_edits
 from eval.normalizers.types import Rewrite
 
 __all__ = ["WhisperNormalizer", "whisper_basic", "whisper_english"]
@@ -32,12 +33,14 @@ class WhisperNormalizer:
 
     def explain(self, text: str, language: str | None) -> tuple[Rewrite, ...]:
         """What changed, word by word: the package does not say which of its rules did it."""
-        before, after = text.split(), self.normalize(text, language).split()
-        changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-        return tuple(
-            Rewrite(rule=self.name, before=" ".join(before[a:b]), after=" ".join(after[c:d]))
-            for kind, a, b, c, d in changes
-            if kind != "equal"
+        spaces = whitespace_edits(text)
+        before = apply_edits(text, spaces)
+        words, after = before.split(), self.normalize(text, language).split()
+        changes = SequenceMatcher(None, words, after, autojunk=False).get_opcodes()
+        phrases = [(a, b, " ".join(after[c:d])) for kind, a, b, c, d in changes if kind != "equal"]
+        return (
+            *rewrites("whitespace", text, spaces),
+            *rewrites(self.name, before, list(phrase_edits(before, phrases))),
         )
 
 

@@ -20,7 +20,7 @@ from eval.cli.target_options import (
     decoding_options,
     make_target,
 )
-from eval.corpora import read_manifest
+from eval.corpora import open_corpus
 from eval.corpora.selection import select
 from eval.jobs import Job
 from eval.runner import LanguageMode, RunPlan, RunSummary, run_corpus
@@ -29,7 +29,9 @@ __all__ = ["run"]
 
 
 def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a parameter)
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST.jsonl", help="The corpus, one JSON object a line.")],
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="The path of a JSONL manifest, or KIND:PATH; see below.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if missing.")],
     model: ModelOption = None,
     server: ServerOption = None,
@@ -57,7 +59,18 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
       auricle-eval run corpus/manifest.jsonl --out results/service --server http://localhost:8000
       auricle-eval run corpus/manifest.jsonl --out results/peer --openai https://api.openai.com --model whisper-1
 
-    A line of the manifest has id, path (relative to the manifest's folder), text, language and duration;
+    CORPUS is a manifest, or a corpus as it is unpacked, ?setting=value&setting=value where it has more than is wanted:
+
+    \b
+      corpus/manifest.jsonl
+      librispeech:LibriSpeech/test-clean
+      fleurs:fleurs/data?language=de_de,fr_fr&split=test
+      common-voice:cv-corpus-9.0-2022-04-27?language=sv-SE&split=test
+      covost:cv-corpus-4-2019-12-10?language=de&split=test
+      asterisk:/?language=es
+      hub:google/fleurs?config=de_de&split=test&language=de
+
+    A line of a manifest has id, path (relative to the manifest's folder), text, language and duration;
     translation_en, speaker, dataset, metric (wer or cer), kind, single_word and quality where known. Clips whose text
     is null are left out and counted; text "" means that nobody speaks.
 
@@ -71,13 +84,15 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     Exit code: 0, also when some clips failed; 1 when all failed or there were none; 2 for a wrong option.
     """
     options = decoding_options(beam_size, temperature, seed, openai=openai)
+    if task is Job.DETECT_LANGUAGE and (beam_size, temperature, seed) != (None, None, None):
+        raise typer.BadParameter("--task detect-language decodes no text: leave out --beam-size, --temperature, --seed")
     if openai is not None and task is Job.TRANSLATE and language is LanguageMode.MANIFEST:
         raise typer.BadParameter(
             "--task translate with --openai: its translations take no language; add --language auto"
         )
     with reported_errors():
         plan = RunPlan(
-            corpus=select(read_manifest(manifest), only or []), options=options, job=task, language_mode=language
+            corpus=select(open_corpus(corpus), only or []), options=options, job=task, language_mode=language
         )
         target = make_target(model, server, openai, api_key_env=api_key_env)
         with ProgressBar() as progress:
@@ -97,7 +112,7 @@ def _print_summary(summary: RunSummary, out: Path) -> None:
     if summary.n_resumed:
         line += f"; {summary.n_resumed} of them were there already"
     if summary.n_without_reference:
-        line += f"; {summary.n_without_reference} left out, as the manifest has no text for them"
+        line += f"; {summary.n_without_reference} left out, as the corpus has no text for them"
     typer.echo(f"{line}.", err=True)
 
 

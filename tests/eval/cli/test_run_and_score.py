@@ -49,6 +49,27 @@ def test_options_reach_the_decoder(write_manifest, tmp_path: Path, target) -> No
     assert (asked.beam_size, asked.temperatures, asked.language) == (2, (0.0, 0.4), None)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--task", "detect-language", "--beam-size", "2"), "decodes no text"),
+        (("--task", "translate", "--openai", "http://peer", "--model", "m"), "add --language auto"),
+        (("--openai", "http://peer", "--model", "m", "--beam-size", "5"), "has no field for it"),
+    ],
+)
+def test_what_would_be_dropped_is_refused(write_manifest, tmp_path: Path, options: tuple, message: str) -> None:
+    result = run_it(write_manifest(), tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_the_target_that_exclude_each_other(write_manifest, tmp_path: Path) -> None:
+    result = run_it(write_manifest(), tmp_path / "out", "--server", "http://a", "--openai", "http://b")
+    assert result.exit_code == 2
+    assert "expected one of them" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_failed_clips_are_listed_and_all_failed_is_a_failure(write_manifest, tmp_path: Path, target) -> None:
     target.answers["de-1"] = ClipError("undecodable_audio", "[b]not audio[/b]")
     some = run_it(write_manifest(), tmp_path / "some")

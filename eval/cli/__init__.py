@@ -7,6 +7,7 @@ import typer
 
 from eval.cli.compare import compare
 from eval.cli.report import report
+from eval.cli.noise import noise
 from eval.cli.run import run
 from eval.cli.score import score
 from eval.cli.serve_check import serve_check
@@ -33,6 +34,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(serve_check)
 app.command()(speed)
+app.command()(noise)
 
 
 def main() -> None:

@@ -120,9 +120,7 @@ def make_conditions(
         conditions += [White(snr_db=level) if kind is NoiseKind.WHITE else Babble(snr_db=level) for level in levels]
     for family in recorded:
         if family in RESERVED:
-            message = (
-                f"--noise-dir: got a folder named {family!r}, which names another kind of noise; rename the folder"
-            )
+            message = f"--noise-dir: got {family!r}, which names another kind of noise; rename it"
             raise EvaluationError(message)
         conditions += [Recorded(family=family, snr_db=level) for level in levels]
     return (*conditions, *(Reverberant(room=room) for room in rooms))

@@ -16,7 +16,7 @@ from eval.corpora import Utterance
 from eval.errors import CorpusError, EvaluationError
 from eval.noise.mixing import Samples
 
-__all__ = ["VOICES", "Materials", "Recording", "Voices", "read_recordings"]
+__all__ = ["VOICES", "Materials", "Recording", "Voices", "read_families", "read_recordings", "read_rooms"]
 
 VOICES = 6  # people who talk at once in babble: enough that no one is understood, few enough that it is not a hum
 
@@ -107,6 +107,30 @@ def read_recordings(path: Path, *, option: str) -> tuple[Recording, ...]:
     if not recordings:
         raise EvaluationError(f"{option} {path}: got no audio file, expected one or more")
     return recordings
+
+
+def read_families(paths: Iterable[Path]) -> dict[str, tuple[Recording, ...]]:
+    """Recorded noise by the names of its folders or files. Raises EvaluationError, also when two have one name."""
+    families: dict[str, tuple[Recording, ...]] = {}
+    for path in paths:
+        family = path.resolve().name if path.is_dir() else path.stem
+        if family in families:
+            raise EvaluationError(
+                f"--noise-dir {path}: got a second {family!r}, expected names that differ; rename one"
+            )
+        families[family] = read_recordings(path, option="--noise-dir")
+    return families
+
+
+def read_rooms(path: Path) -> dict[str, Recording]:
+    """Impulse responses by the names of their files. Raises EvaluationError, also when two have one name."""
+    rooms: dict[str, Recording] = {}
+    for recording in read_recordings(path, option="--reverb-dir"):
+        if recording.name in rooms:
+            message = f"--reverb-dir {path}: got a second {recording.name!r}, expected names that differ; rename one"
+            raise EvaluationError(message)
+        rooms[recording.name] = recording
+    return rooms
 
 
 def _recording(path: Path, option: str) -> Recording | None:

@@ -145,7 +145,7 @@ def _language_id(found: LanguageIdentification, title: str) -> Table:
         others = {named: count for named, count in found.confusion[spoken].items() if named != spoken}
         often = sorted(others.items(), key=lambda item: -item[1])[:N_CONFUSED]
         taken_for = ", ".join(f"{named} {count}" for named, count in often)
-        table.add_row(spoken, str(n_clips), str(n_correct), f"{100 * n_correct / n_clips:.1f}", taken_for)
+        table.add_row(Text(spoken), str(n_clips), str(n_correct), f"{100 * n_correct / n_clips:.1f}", Text(taken_for))
     table.add_section()
     accuracy = with_interval(found.accuracy, found.interval)
     table.add_row("overall", str(found.n_clips), str(found.n_correct), accuracy, "")

@@ -214,7 +214,11 @@ def _cell(result: "NoiseResult") -> str:
     rate, interval = result.group.counts.rate, result.group.interval
     if rate is None:
         return "–"
-    return f"{100 * rate:.1f}" + (f"\n{100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else "")
+    return f"{100 * rate:.1f}" + (f"\n{_bound(interval.low)}–{_bound(interval.high)}" if interval else "")
+
+
+def _bound(rate: float) -> str:
+    return f"{100 * rate:.1f}" if rate < 0.1 else f"{100 * rate:.0f}"  # eight columns have to fit a terminal
 
 
 def _report_failures(study: "NoiseStudy", out: Path) -> int:

@@ -194,11 +194,15 @@ def _draw_lines(axes: Axes, lines: Sequence[_Line]) -> None:
         snrs_db = [point.snr_db for point in line.points]
         low, high = [point.low for point in line.points], [point.high for point in line.points]
         style: dict[str, Any] = {"color": line.look.colour, "marker": line.look.marker, "label": line.look.label}
-        axes.fill_between(snrs_db, low, high, color=line.look.colour, alpha=0.15, linewidth=0)
+        if len(line.points) > 1:
+            axes.fill_between(snrs_db, low, high, color=line.look.colour, alpha=0.15, linewidth=0)
+        else:  # a band of no width
+            axes.vlines(snrs_db, low, high, color=line.look.colour, linewidth=1.2)
         axes.plot(snrs_db, [point.percent for point in line.points], **style, linewidth=1.8, markersize=4.5, zorder=3)
     if levels:
-        span_db = levels[-1] - levels[0] or 10.0
-        axes.set_xlim(levels[-1] + 0.03 * span_db, levels[0] - 0.015 * span_db)
+        span_db = levels[-1] - levels[0]
+        left_db, right_db = (0.03 * span_db, 0.015 * span_db) if span_db else (1.0, 1.0)
+        axes.set_xlim(levels[-1] + left_db, levels[0] - right_db)
         axes.set_xticks(levels, [f"{level:g}".replace("-", "−") for level in levels])
         axes.set_xlabel("signal-to-noise ratio, dB")
     _finish(axes)

@@ -88,6 +88,7 @@ def test_labels_keep_apart(everything) -> None:
     (axes,) = plot_noise({"tiny.en": make_study(make_conditions(NoiseKind, ["a", "b", "c"], [], [0]))}).axes
     heights = sorted(text.xyann[1] for text in axes.texts)
     assert len(heights) == 6
+    assert len(axes.collections) == 5, "one level has bars where several have bands"
     assert min(np.diff(heights)) >= 0.05
     assert max(heights) <= 1
 

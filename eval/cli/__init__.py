@@ -6,12 +6,13 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 import typer
 
 from eval.cli.compare import compare
-from eval.cli.report import report
 from eval.cli.noise import noise
+from eval.cli.report import report
 from eval.cli.run import run
 from eval.cli.score import score
 from eval.cli.serve_check import serve_check
 from eval.cli.speed import speed
+from eval.cli.suite import suite
 
 __all__ = ["app", "main"]
 
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(serve_check)
 app.command()(speed)
+app.command()(suite)
 app.command()(noise)
 
 

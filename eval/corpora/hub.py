@@ -92,7 +92,7 @@ def _open(name: str, config: str | None, split: str) -> _Source:
         dataset = load_dataset(name, config, split=split)
         if AUDIO_COLUMN in dataset.column_names:
             dataset = dataset.cast_column(AUDIO_COLUMN, Audio(decode=False))
-    except (OSError, ValueError, DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:  # RuntimeError: a dataset made by a script
         raise CorpusError(f"{where}: {error.__cause__ or error}; {EXPECTED}") from error
     is_folder = Path(name).is_dir()
     return _Source(name=Path(name).resolve().name if is_folder else name, where=where, dataset=dataset, folder=None)

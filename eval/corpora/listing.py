@@ -100,11 +100,9 @@ class Listing:
         missing = [clip for clip in self._utterances.values() if not clip.path.is_file()]
         if missing:
             first = missing[0]
-            raise CorpusError(
-                f"{self._where[first.id]}: expected the audio file {first.path}, which is not there, as are"
-                f" {len(missing)} of the {len(self._utterances)} clips; unpack the audio beside the texts,"
-                " or take the lines out"
-            )
+            message = f"{self._where[first.id]}: expected the audio file {first.path}, got nothing there"
+            share = f"{len(missing)} of {len(self._utterances)} clips have none"
+            raise CorpusError(f"{message}; {share}: unpack the audio beside the texts, or take the lines out")
         clips = tuple(self._utterances.values())
         return Corpus(name=name, sha256=self._digest.hexdigest(), utterances=clips)
 

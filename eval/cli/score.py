@@ -48,9 +48,11 @@ def score(
     \b
       overall   every clip with a transcript, each in its own unit
       headline  the same without doubtful transcripts, spelled-out corpora (AN4) and single words
+      failed    clips without transcript; no such column where there are none
       S, D, I   substituted, deleted and inserted units; error rate = (S + D + I) / units, "–" without units
       CER       every clip of the row by character
-      [95 %]    bootstrap interval; what it draws are clusters: speakers where they are known, else clips
+      [95 %]    bootstrap interval; what it draws are clusters: speakers where they are known, else clips.
+                One cluster has none, and that of fewer than ten or so is too narrow
 
     A run of --task translate has BLEU and chrF, on texts as they are; a run of --task detect-language has accuracy.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eval.jobs import Job
+from eval.report.comparison import verdicts
 from eval.scoring.compare import ClipChange, ComparedGroup, ComparedMeasure, Comparison
 from eval.scoring.types import (
     ClipScore,
@@ -40,6 +41,7 @@ def scores_as_json(scores: Scores) -> dict[str, Any]:
 def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     """Everything in ``Comparison``; differences are B less A."""
     return {
+        "verdicts": list(verdicts(comparison)),
         "measures": {each.measure.value: _measure(each) for each in comparison.measures},
         "n_common": comparison.n_common,
         "n_only_a": comparison.n_only_a,

@@ -122,8 +122,8 @@ def _measure(compared: ComparedMeasure) -> Table:
         for name, group in groups.items():
             table.add_row(Text(name), *_cells(group, words.scale))
         table.add_section()
-    n_rows = len(compared.languages) + len(compared.datasets)
-    table.caption = Text(f"p (Holm): corrected for the {n_rows} rows above the last; * where it is below {SIGNIFICANT}")
+    n_tested = sum(group.p_holm is not None for group in (*compared.languages.values(), *compared.datasets.values()))
+    table.caption = Text(f"p (Holm): corrected for the {n_tested} rows that have one; * where p is below {SIGNIFICANT}")
     table.caption_justify = "left"
     return table
 
@@ -152,7 +152,7 @@ def _changes(comparison: Comparison) -> Table:
     table.add_column(overflow="fold")
     for change in comparison.changes[:n_shown]:
         verb = "better" if change.better else "worse"
-        table.add_row("", Text(f"{change.id}: {change.a:g} → {change.b:g}, B is {verb}", style="bold"))
+        table.add_row("", Text(f"{change.id}: {change.a:.4g} → {change.b:.4g}, B is {verb}", style="bold"))
         for label, text in (("ref", change.reference.text), ("A", change.text_a), ("B", change.text_b)):
             table.add_row(label, Text(text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]} …"))
     return table

@@ -67,7 +67,8 @@ def with_interval(value: float | None, interval: Interval | None, *, scale: floa
 
 
 def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None) -> tuple[Table | Text, ...]:
-    columns = ("unit", "clips", "failed", "clusters", "units", "S", "D", "I", "error rate % [95 %]", "CER % [95 %]")
+    failed = ("failed",) if scores.overall.n_failed else ()  # names of datasets are long, and 120 columns are few
+    columns = ("unit", "clips", *failed, "clusters", "units", "S", "D", "I", "error rate % [95 %]", "CER % [95 %]")
     table = simple_table(title, "", *columns)
     if by is not Breakdown.DATASET:
         _add_error_rows(table, scores.languages)
@@ -89,15 +90,9 @@ def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None
 def _add_error_rows(table: Table, groups: Mapping[str, ErrorGroup]) -> None:
     for name, group in groups.items():
         counts = group.counts
-        numbers = (
-            group.n_clips,
-            group.n_failed,
-            group.n_clusters,
-            counts.n_ref,
-            counts.substitutions,
-            counts.deletions,
-            counts.insertions,
-        )
+        edits = (counts.substitutions, counts.deletions, counts.insertions)
+        failed = (group.n_failed,) if any(column.header == "failed" for column in table.columns) else ()
+        numbers = (group.n_clips, *failed, group.n_clusters, counts.n_ref, *edits)
         rate = with_interval(counts.rate, group.interval)
         cer = with_interval(group.characters.rate, group.characters_interval)
         table.add_row(Text(name), group.unit, *map(str, numbers), rate, cer)

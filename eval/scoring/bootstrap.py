@@ -3,6 +3,7 @@
 Clusters (speakers, or clips where no speaker is known) are drawn with replacement, as many as there are, and the
 corpus figure is computed anew from their added counts: Bisani & Ney, ICASSP 2004, for word errors, Koehn, EMNLP 2004,
 for BLEU. Clips of one speaker are right or wrong together; drawing clips would make the interval too narrow.
+What never happened cannot be drawn: no errors at all give [0, 0], however few the clips.
 Seeded, and blind to the order of the clusters: the same counts, the same interval. Knows no clip and no measure.
 """
 
@@ -88,7 +89,8 @@ def paired_difference(counts_a: Counts, counts_b: Counts, statistic: Statistic) 
     """B less A for two runs on the same clusters, which are drawn together; None where the statistic has no value.
 
     p is the share of resamples on the other side of zero, doubled, the observed one counted among them so that it is
-    never 0 (Davison & Hinkley 1997, § 4.2).
+    never 0 (Davison & Hinkley 1997, § 4.2). It is never below 2 / 2^n either, the chance that n clusters all lean the
+    same way: a handful of speakers who agree are no proof, however often they are drawn.
     """
     n_columns = counts_a.shape[1]
     (a,), (b,) = (statistic(counts.sum(axis=0, keepdims=True)) for counts in (counts_a, counts_b))
@@ -100,11 +102,8 @@ def paired_difference(counts_a: Counts, counts_b: Counts, statistic: Statistic) 
     differences = statistic(sums[:, n_columns:]) - statistic(sums[:, :n_columns])
     differences = differences[np.isfinite(differences)]
     n_beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return Difference(
-        value=float(b - a),
-        interval=_percentiles(differences),
-        p=min(1.0, 2 * (n_beyond + 1) / (len(differences) + 1)),
-    )
+    p = max(2 * (n_beyond + 1) / (len(differences) + 1), 2.0 ** (1 - len(counts_a)))
+    return Difference(value=float(b - a), interval=_percentiles(differences), p=min(1.0, p))
 
 
 def _resampled_sums(counts: Counts, n_resamples: int) -> Counts:

@@ -85,6 +85,12 @@ def test_a_paired_difference_sees_what_two_intervals_would_not() -> None:
     assert rate_interval(*b.T).high > rate_interval(*a.T).low
 
 
+@pytest.mark.parametrize(("n_clusters", "p"), [(2, 0.5), (5, 1 / 16), (6, 1 / 32)])
+def test_a_few_speakers_who_agree_are_no_proof(n_clusters: int, p: float) -> None:
+    a = np.full((n_clusters, 2), 10.0)
+    assert paired_difference(a, a - [5, 0], RATE).p == p
+
+
 def test_swapping_the_runs_turns_the_sign_only() -> None:
     a, b = (speakers(np.random.default_rng(seed), 30) for seed in (1, 2))
     there, back = paired_difference(a, b, RATE), paired_difference(b, a, RATE)

@@ -68,7 +68,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
       common-voice:cv-corpus-9.0-2022-04-27?language=sv-SE&split=test
       covost:cv-corpus-4-2019-12-10?language=de&split=test
       asterisk:/?language=es
-      hub:google/fleurs?config=de_de&split=test&language=de
+      hub:facebook/multilingual_librispeech?config=german&split=test
 
     A line of a manifest has id, path (relative to the manifest's folder), text, language and duration;
     translation_en, speaker, dataset, metric (wer or cer), kind, single_word and quality where known. Clips whose text

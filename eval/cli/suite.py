@@ -81,7 +81,8 @@ def suite(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
         { name = "german", corpus = "fleurs:fleurs/data/de_de", job = "translate" },
       ]
 
-    The same command continues a suite that was stopped. Rows whose corpus is not there are listed.
+    The same command continues a suite that was stopped. Rows whose corpus is not there are listed. Beams, temperatures
+    and seed hold for the rows that decode text.
 
     Exit code: 0 when a row was run, also when clips failed; 1 when none was or every clip failed; 2 for a wrong option.
     """

@@ -1,8 +1,9 @@
 """Datasets of the Hugging Face hub, or folders in their layouts. In: a name or a folder. Out: ``Corpus``.
 
-Needs ``datasets`` (``pip install 'auricle[hub]'``), which downloads what is not on this machine. Columns are found by
-their usual names. Audio that is inside the tables is written to a cache beside the models', a file for each content.
-Decodes no audio.
+Needs ``datasets`` (``pip install 'auricle[hub]'``), which downloads what is not on this machine, and since its version 4
+refuses datasets that a script makes, such as google/fleurs: those are unpacked and read by a reader of their own.
+Columns are found by their usual names. Audio that is inside the tables is written to a cache beside the models', a file
+for each content. Decodes no audio.
 """
 
 import hashlib
@@ -57,9 +58,9 @@ def read_hub(
 ) -> Corpus:
     """Read a split of a dataset by its name on the hub, or of a folder of audio files or parquet tables.
 
-    ``language`` outranks the column that tells it; where neither does, a config that begins with one (``de_de``) is
-    asked. A column ``translation`` is taken as English, unless the config says that it is not (``en_de``). ``cache``
-    defaults to a folder ``corpora`` beside that of the models. Raises CorpusError.
+    ``language`` outranks the column that tells it; where neither does, a config that begins with one (``de_de``,
+    ``german``) is asked. A column ``translation`` is taken as English, unless the config says that it is not
+    (``en_de``). ``cache`` defaults to a folder ``corpora`` beside that of the models. Raises CorpusError.
     """
     source = _open(name, config, split)
     make = _UtteranceMaker(source, config=config, language=language, cache=cache or _cache_folder())
@@ -134,7 +135,7 @@ class _UtteranceMaker:
             duration=None,
             translation_en=_english(row.get(self._translation or "")),
             speaker=_text(row.get(self._speaker or "")),
-            dataset=self._source.name,
+            dataset=self._source.name.split("/")[-1],
         )
 
     def _audio(self, clip_id: str, row: Mapping[str, Any]) -> Path:

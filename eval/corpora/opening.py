@@ -79,10 +79,10 @@ def open_corpus(spec: str, *, root: Path = Path()) -> Corpus:
       common-voice:cv-corpus-9.0-2022-04-27?language=sv-SE
       covost:covost2?language=de
       asterisk:/?language=es
-      hub:google/fleurs?config=de_de&split=test&language=de   language: where the dataset's columns do not tell
+      hub:facebook/multilingual_librispeech?config=german&split=test
 
-    A ``PATH`` is relative to ``root``. For FLEURS and Common Voice it may also be the folder of one language.
-    Raises CorpusError.
+    A ``PATH`` is relative to ``root``; for FLEURS and Common Voice it may also be the folder of one language. The
+    hub's ``language`` is for datasets that have no column for it. Raises CorpusError.
     """
     parsed = CorpusSpec.parse(spec)
     path = parsed.path(root)

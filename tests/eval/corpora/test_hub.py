@@ -79,6 +79,49 @@ def test_a_folder_of_audio_files_needs_no_copy(tmp_path: Path, place: str) -> No
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "language", "translation"),
+    [
+        ("german", "de", "Yes"),
+        ("de_en", "de", "Yes"),
+        ("en_de", "en", None),
+        ("clean", None, "Yes"),
+        (None, None, "Yes"),
+    ],
+)
+def test_the_config_stands_in_for_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None, language: str | None, translation: str | None
+) -> None:
+    import datasets
+
+    table = datasets.Dataset.from_dict(
+        {
+            "audio": [{"bytes": tone(tmp_path / "a.wav", 440), "path": "a.wav"}],
+            "transcript": ["Ja"],
+            "translation": ["Yes"],
+        }
+    )
+    asked: list[Any] = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names, split: asked.append((*names, split)) or table)
+    corpus = read_hub("owner/name", config=config, cache=tmp_path / "cache")
+    (clip,) = corpus.utterances
+    assert asked == [("owner/name", config, "test")]
+    assert (clip.language, clip.translation_en, clip.dataset) == (language, translation, "name")
+    assert clip.path.parent == tmp_path / "cache/owner--name"
+    assert corpus.name == "/".join(part for part in ("owner/name", config, "test") if part)
+
+
+def test_a_dataset_made_by_a_script_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Dataset scripts are no longer supported, but found fleurs.py")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(CorpusError, match=r"hub:google/fleurs, split 'test': Dataset scripts are no longer supported"):
+        read_hub("google/fleurs", config="de_de")
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CorpusError, match=r"expected a dataset's name on the hub or a folder, with the config and split"

@@ -105,7 +105,7 @@ def suite(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
     if not summaries:
         typer.echo(f"Error: no row of {name} could be run; put its corpora under {data}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Next: auricle-eval report {out}/*", err=True)
+    typer.echo(f"Next: auricle-eval report {out}/* --html report.html", err=True)
     if all(len(summary.failures) == len(summary.hypotheses) for summary in summaries.values()):
         raise typer.Exit(1)
 

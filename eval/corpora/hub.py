@@ -1,9 +1,9 @@
 """Datasets of the Hugging Face hub, or folders in their layouts. In: a name or a folder. Out: ``Corpus``.
 
-Needs ``datasets`` (``pip install 'auricle[hub]'``), which downloads what is not on this machine, and since its version 4
+Needs ``datasets`` (``pip install 'auricle[hub]'``), which downloads what is not on this machine. Since version 4 it
 refuses datasets that a script makes, such as google/fleurs: those are unpacked and read by a reader of their own.
-Columns are found by their usual names. Audio that is inside the tables is written to a cache beside the models', a file
-for each content. Decodes no audio.
+Columns are found by their usual names. Audio that is inside the tables is written to a cache beside the models', a
+file for each content. Decodes no audio.
 """
 
 import hashlib

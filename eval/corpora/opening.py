@@ -72,7 +72,6 @@ class CorpusSpec:
 def open_corpus(spec: str, *, root: Path = Path()) -> Corpus:
     """Open a corpus named by the path of its JSONL manifest, or by ``KIND:PATH?setting=value&setting=value``.
 
-    \b
       corpus/manifest.jsonl
       librispeech:LibriSpeech/test-clean
       fleurs:fleurs/data?language=de_de,fr_fr&split=test      split: test if not given; language: all that are there

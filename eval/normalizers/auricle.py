@@ -17,13 +17,24 @@ from importlib.resources import files
 
 from eval.normalizers.characters import CHARACTER_RULES
 from eval.normalizers.letters import LETTER_RULES
+from eval.normalizers.numbers import NUMBER_RULES
 from eval.normalizers.punctuation import PUNCTUATION_RULES
 from eval.normalizers.rules import Rule, apply_edits, rewrites
 from eval.normalizers.types import Rewrite
 
 __all__ = ["AuricleNormalizer"]
 
-SOURCES = ("auricle.py", "characters.py", "letters.py", "punctuation.py", "rules.py", "sign_words.py")
+SOURCES = (
+    "auricle.py",
+    "characters.py",
+    "letters.py",
+    "number_parser.py",
+    "number_words.py",
+    "numbers.py",
+    "punctuation.py",
+    "rules.py",
+    "sign_words.py",
+)
 
 
 class AuricleNormalizer:
@@ -33,7 +44,7 @@ class AuricleNormalizer:
     version = "1"
 
     def __init__(self) -> None:
-        self.rules: tuple[Rule, ...] = (*CHARACTER_RULES, *PUNCTUATION_RULES, *LETTER_RULES)
+        self.rules: tuple[Rule, ...] = (*CHARACTER_RULES, *PUNCTUATION_RULES, *LETTER_RULES, *NUMBER_RULES)
 
     @property
     def sha256(self) -> str:

@@ -27,6 +27,8 @@ from eval.scoring.types import Scores, TranscriptionScores, TranslationScores
 
 __all__ = ["Scored", "make_report", "read_scored", "scored_as_json"]
 
+SUMMARY = ("run", "folder", "decoding", "measure", "value", "95 % interval", "clips", "× real time")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
@@ -54,6 +56,11 @@ def read_scored(folder: Path, *, normalizer: NormalizerName) -> Scored:
 def make_report(runs: Sequence[Scored], *, title: str, n_worst: int) -> Report:
     """A chapter for each folder, in the order given, and a summary where there are several."""
     chapters = tuple(_chapter(run, n_worst=n_worst) for run in runs)
+    titles = [chapter.title for chapter in chapters]
+    chapters = tuple(
+        replace(chapter, title=f"{chapter.title} ({run.folder.name})") if titles.count(chapter.title) > 1 else chapter
+        for run, chapter in zip(runs, chapters, strict=True)
+    )
     summary = _summary(runs, chapters) if len(chapters) > 1 else None
     return Report(title=title, summary=summary, chapters=chapters)
 
@@ -89,9 +96,7 @@ def _chapter(run: Scored, *, n_worst: int) -> Chapter:
 def _summary(runs: Sequence[Scored], chapters: Sequence[Chapter]) -> Table:
     return Table(
         caption="Every run",
-        columns=columns(
-            "run", "folder", "decoding", "measure", "value", "95 % interval", "clips", "× real time", n_texts=4
-        ),
+        columns=columns(*SUMMARY, texts=("folder", "decoding", "measure")),
         rows=tuple(_summary_row(run, chapter) for run, chapter in zip(runs, chapters, strict=True)),
     )
 

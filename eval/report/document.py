@@ -96,7 +96,8 @@ class WorstClip:
     """One clip that went badly, with everything needed to judge it."""
 
     id: str
-    language: str
+    language: str | None
+    """None: nobody speaks."""
     dataset: str
     summary: str
     """Its numbers, in words."""

@@ -1,13 +1,13 @@
 """What every chapter says about its run, whatever was measured. In: a run's configuration and scores. Out: facts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from asr.options import TranscribeOptions
 from eval.jobs import Job
-from eval.published import Decoding, decoding_of
 from eval.report.document import (
+    NO_VALUE,
     Cell,
     Column,
     Fact,
@@ -36,14 +36,14 @@ __all__ = [
 
 SECONDS_PER_HOUR = 3600
 SHOWN_DIGITS = 12  # of a digest
-SAID_APART = frozenset({"language", "task", "beam_size", "temperatures"})
+SAID_APART = frozenset({"language", "task", "beam_size", "temperatures", "seed"})
 JOBS = {Job.TRANSCRIBE: "transcription", Job.TRANSLATE: "translation", Job.DETECT_LANGUAGE: "language identification"}
 LANGUAGE_MODES = {LanguageMode.MANIFEST: "the model was told each clip's", LanguageMode.AUTO: "detected by the model"}
 
 
-def columns(*names: str, n_texts: int = 1) -> tuple[Column, ...]:
-    """Heads of columns, the first ``n_texts`` of them for text."""
-    return tuple(Column(name=name, numeric=index >= n_texts) for index, name in enumerate(names))
+def columns(first: str, *names: str, texts: Collection[str] = ()) -> tuple[Column, ...]:
+    """Heads of columns; the first one is for text, and so are those in ``texts``."""
+    return (Column(name=first, numeric=False), *(Column(name=name, numeric=name not in texts) for name in names))
 
 
 def run_title(config: Mapping[str, Any]) -> str:
@@ -70,6 +70,7 @@ def run_facts(
         facts += [
             Fact(name="Language", value=LANGUAGE_MODES.get(LanguageMode(mode), str(mode)) if mode else "not recorded"),
             Fact(name="Decoding", value=decoding_in_short(config)),
+            *_seed(config),
         ]
     facts += [
         Fact(name="Normalizer", value=f"{use.name} ({use.version}, sha256 {use.sha256[:SHOWN_DIGITS]})")
@@ -84,19 +85,20 @@ def decoding_in_short(config: Mapping[str, Any]) -> str:
     """Search and temperatures, then whatever else is not as by default."""
     options = config.get("options") or {}
     if not options:
-        return "no options"
+        return NO_VALUE
     beams, temperatures = options.get("beam_size"), options.get("temperatures") or ()
-    search = "greedy" if beams == 1 else f"{beams} beams"
-    ladder = ", ".join(f"{temperature:g}" for temperature in temperatures)
-    parts = [search, f"temperature fallback {ladder}" if len(temperatures) > 1 else f"temperature {ladder}"]
     defaults = asdict(TranscribeOptions())
+    parts = ["greedy" if beams == 1 else f"{beams} beams"]
+    if list(temperatures) == list(defaults["temperatures"]):
+        parts.append("temperature fallback")
+    elif list(temperatures) != [0.0]:
+        parts.append("temperatures " + ", ".join(f"{temperature:g}" for temperature in temperatures))
     parts += [
         f"{name} {value}"
         for name, value in options.items()
         if name not in SAID_APART and name in defaults and value != defaults[name]
     ]
-    as_paper = {Decoding.GREEDY: " (the paper's greedy)", Decoding.BEAM_FALLBACK: " (the paper's beam with fallback)"}
-    return "; ".join(parts) + as_paper.get(decoding_of(config), "")
+    return ", ".join(parts)
 
 
 def unfinished(n_missing: int) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ def failed_clips(errors: Mapping[str, Mapping[str, str]]) -> tuple[Section, ...]
         return ()
     table = Table(
         caption="Clips that failed",
-        columns=columns("clip", "error", "message", n_texts=3),
+        columns=columns("clip", "error", "message", texts=("error", "message")),
         rows=tuple(
             (text_cell(clip_id), text_cell(error.get("code", "")), text_cell(error.get("message", "")))
             for clip_id, error in sorted(errors.items())
@@ -166,6 +168,11 @@ def failed_clips(errors: Mapping[str, Mapping[str, str]]) -> tuple[Section, ...]
 def clips_cell(n_clips: int, n_failed: int) -> Cell:
     """Clips, and how many of them failed."""
     return count_cell(n_clips) if not n_failed else Cell(text=f"{n_clips:,} ({n_failed:,} failed)", order=n_clips)
+
+
+def _seed(config: Mapping[str, Any]) -> tuple[Fact, ...]:
+    seed = (config.get("options") or {}).get("seed")
+    return () if seed is None else (Fact(name="Seed", value=f"{seed}, of what the fallback samples"),)
 
 
 def _is_local(config: Mapping[str, Any]) -> bool:

@@ -76,7 +76,7 @@ def language_sections(found: LanguageIdentification, remarks: tuple[str, ...] = 
         ),
         Table(
             caption="Most frequent confusions",
-            columns=columns("spoken", "named", "clips", "of the language's", n_texts=2),
+            columns=columns("spoken", "named", "clips", "of the language's", texts=("named",)),
             rows=tuple(
                 (
                     text_cell(spoken),

@@ -46,7 +46,10 @@ def _table(table: Table) -> Iterable[str]:
 
 
 def _clips(clips: Sequence[WorstClip]) -> Iterable[str]:
-    rows = [(clip.id, clip.language, clip.summary, clip.reference, clip.error or clip.hypothesis) for clip in clips]
+    rows = [
+        (clip.id, clip.language or "nobody speaks", clip.summary, clip.reference, clip.error or clip.hypothesis)
+        for clip in clips
+    ]
     yield from _rows(("clip", "language", "result", "reference", "hypothesis"), rows, numeric=(False,) * 5)
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from eval.noise.plot import plot_noise
 from eval.noise.study import NoiseResult, NoiseStudy
 from eval.report.document import Chapter, Chart, Fact, KeyFigure, Section, percent, percent_interval
 from eval.report.facts import decoding_in_short
-from eval.report.plots import Point, draw_curves
 from eval.report.transcriptions import measure_of, rate_table
 
 __all__ = ["noise_chapter"]
@@ -33,15 +33,15 @@ def noise_chapter(study: NoiseStudy) -> Chapter:
 
 def _figures(study: NoiseStudy) -> Iterable[KeyFigure]:
     if study.clean is not None:
-        yield _figure("Without noise", study.clean)
+        yield _figure("without noise", study.clean)
     for family, results in study.curves.items():
-        yield _figure(f"{family} at {results[-1].snr_db:g} dB", results[-1])
+        yield _figure(f"in {family} noise at {results[-1].snr_db:g} dB", results[-1])
 
 
 def _figure(name: str, result: NoiseResult) -> KeyFigure:
     group = result.group
     return KeyFigure(
-        name=f"{measure_of(group)}, {name}",
+        name=f"{measure_of(group)} {name}",
         value=percent(group.counts.rate),
         interval=percent_interval(group.interval) if group.interval else None,
         meaning=f"{group.counts.n_errors:,} errors in {group.counts.n_ref:,} units of {group.n_clips:,} clips.",
@@ -49,27 +49,16 @@ def _figure(name: str, result: NoiseResult) -> KeyFigure:
 
 
 def _sections(study: NoiseStudy) -> Iterable[Section]:
-    curves = {
-        family: [
-            Point(label=result.name, value=result.group.counts.rate, interval=result.group.interval, x=result.snr_db)
-            for result in results
-            if result.group.counts.rate is not None
-        ]
-        for family, results in study.curves.items()
-    }
     charts: tuple[Chart, ...] = ()
-    if curves:
-        level = study.clean.group.counts.rate if study.clean else None
+    if study.curves or study.rooms:
         described = "; ".join(
-            f"{family}: " + ", ".join(f"{point.x:g} dB {percent(point.value)}" for point in points)
-            for family, points in curves.items()
+            f"{family}: " + ", ".join(f"{result.snr_db:g} dB {percent(result.group.counts.rate)}" for result in results)
+            for family, results in study.curves.items()
         )
         chart = Chart(
             title="Error rate against the signal-to-noise ratio",
             description=f"From little noise on the left to much on the right. {described}.",
-            draw=lambda: draw_curves(
-                curves, level=level, x_label="signal-to-noise ratio, dB (more noise to the right)", measure="error rate"
-            ),
+            draw=lambda: plot_noise({str(study.config.get("model") or study.config.get("target")): study}),
         )
         charts = (chart,)
     table = rate_table("Error rate under each condition", "condition", {r.name: r.group for r in study.results})

@@ -107,7 +107,7 @@ def _row(ours: _Ours, published: Published) -> tuple[Cell, ...]:
 def _verdict(ours: float, interval: Interval | None, theirs: float) -> str:
     difference = f"{abs(ours - theirs):.1f} {'higher' if ours > theirs else 'lower'}"
     if interval is None:
-        return f"{difference}; no interval"
+        return f"without an interval to hold it against: ours is {difference}"
     return "inside the interval" if interval.low <= theirs <= interval.high else f"outside: ours is {difference}"
 
 
@@ -120,18 +120,11 @@ def _section(rows: list[tuple[Cell, ...]], config: Mapping[str, Any], *, measure
         )
         return Section(heading=HEADING, remarks=(remark,))
     unit = "" if measure == "BLEU" else ", %"
-    heads = (
-        "corpus/language",
-        "clips",
-        "size",
-        f"ours{unit}",
-        "95 % interval",
-        f"paper{unit}",
-        "the paper's figure is",
-    )
+    numbers = ("clips", "size", f"ours{unit}", "95 % interval", f"paper{unit}")
+    texts = ("the paper is", "where", "remarks")
     table = Table(
         caption=f"The paper's {measure} where the corpus is the same, or near",
-        columns=(*columns(*heads), *columns("where", "remarks", n_texts=2)),
+        columns=columns("corpus/language", *numbers, *texts, texts=texts),
         rows=tuple(rows),
     )
     remarks: tuple[str, ...] = (SAMPLE, f"Source: {published_source()}.")

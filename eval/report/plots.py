@@ -1,4 +1,4 @@
-"""Plots. In: labelled rates, a confusion, curves. Out: matplotlib figures, and those as SVG that lives inside a page.
+"""Plots. In: labelled rates, a confusion. Out: matplotlib figures, and those as SVG that lives inside a page.
 
 A figure is drawn in stand-in colours, which ``inline_svg`` replaces by the page's own, so that one drawing suits light
 and dark; its text stays text. Knows no score and no template.
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from itertools import cycle
 from typing import Any
 
 from matplotlib import rc_context
@@ -18,24 +17,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from eval.noise.plot import CLEAN_COLOUR, COLOURS
 from eval.scoring.types import Interval
 
-__all__ = ["Point", "draw_confusion", "draw_curves", "draw_rates", "draw_rates_in_order", "inline_svg"]
+__all__ = ["Point", "draw_confusion", "draw_rates", "draw_rates_in_order", "inline_svg"]
 
+GRID_COLOUR = "#DDDDDD"  # of the noise study's plot
 TEXT, MUTED, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
-SERIES = ("#040404", "#050505", "#060606", "#070707")
 PAGE_COLOURS = {
     TEXT: "currentColor",
     MUTED: "var(--muted)",
     LINE: "var(--line)",
-    "#040404": "var(--accent)",
-    "#050505": "var(--series-2)",
-    "#060606": "var(--series-3)",
-    "#070707": "var(--series-4)",
+    ACCENT: "var(--accent)",
+    # Those of the noise study's plot, which is also drawn for files.
+    **{colour.lower(): f"var(--series-{number})" for number, colour in enumerate(COLOURS, start=1)},
+    CLEAN_COLOUR.lower(): "var(--muted)",
+    GRID_COLOUR.lower(): "var(--line)",
     "#000000": "currentColor",
     "#ffffff": "var(--page)",
 }
-MARKERS = ("o", "s", "^", "D")  # no curve is told apart by colour alone
 STYLE: Any = {  # matplotlib types each key by its literal
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may have a dollar sign in its name
@@ -56,7 +56,7 @@ STYLE: Any = {  # matplotlib types each key by its literal
     "xtick.labelcolor": MUTED,
     "ytick.labelcolor": TEXT,
 }
-WIDTH_IN = 6.0  # 432 points: readable at full size on a telephone that scrolls, and at twice the size on a desk
+WIDTH_IN = 4.95  # 356 points fit a telephone 390 wide with the page's margins, text at its full size
 HEIGHT_IN = 3.2
 ROW_IN = 0.19
 MAX_SHOWN_RATE = 1.5  # beyond it, the number stands beside an arrow: one loop must not flatten all other rows
@@ -69,8 +69,6 @@ class Point:
     label: str
     value: float
     interval: Interval | None = None
-    x: float | None = None
-    """Where it stands, on a curve."""
 
 
 @contextmanager
@@ -117,30 +115,6 @@ def draw_rates_in_order(points: Sequence[Point], *, x_label: str, measure: str) 
     return figure
 
 
-def draw_curves(curves: Mapping[str, Sequence[Point]], *, level: float | None, x_label: str, measure: str) -> Figure:
-    """A curve for each name, the highest ``x`` on the left; ``level`` is a dashed line across."""
-    with _style():
-        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN + 0.4))
-        axes = figure.subplots()
-        for (name, points), colour, marker in zip(curves.items(), cycle(SERIES), cycle(MARKERS), strict=False):
-            xs, ys = [point.x or 0.0 for point in points], [100 * point.value for point in points]
-            axes.plot(xs, ys, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
-            for point in points:
-                if point.interval is not None:
-                    low, high = 100 * point.interval.low, 100 * point.interval.high
-                    axes.vlines(point.x or 0.0, low, high, color=colour, linewidth=0.8)
-        if level is not None:
-            axes.axhline(100 * level, color=MUTED, linewidth=0.8, linestyle="--", label="clean")
-        axes.invert_xaxis()
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(f"{measure}, %")
-        axes.grid(axis="y")
-        axes.set_axisbelow(True)
-        axes.legend(loc="upper left")
-    return figure
-
-
 def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
     """Languages spoken down, languages named across; a cell's ink is its share of the language spoken."""
     rows = sorted(confusion)
@@ -153,7 +127,7 @@ def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
             for named, count in confusion[spoken].items():
                 column = columns.index(named)
                 share = count / total if total else 0.0
-                cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=ACCENT, alpha=0.12 + 0.6 * share)
+                cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=ACCENT, alpha=0.1 + 0.42 * share)
                 axes.add_patch(cell)
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=6.5)
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7.5)
@@ -173,7 +147,7 @@ def inline_svg(figure: Figure, *, title: str, description: str, name: str) -> st
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)  # a style in a page is the whole page's
     svg = re.sub(r' id="[a-zA-Z]+[\w.]*_\d+"', "", svg)  # figure_1, text_2, …: each figure has the same ones
     svg = re.sub("|".join(PAGE_COLOURS), lambda match: PAGE_COLOURS[match.group()], svg)
     width = re.search(r'viewBox="0 0 ([\d.]+)', svg)

@@ -31,7 +31,7 @@ from eval.report.facts import (
 from eval.report.languages import language_figure, language_sections
 from eval.report.paper import rates_beside_the_paper
 from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_order
-from eval.report.worst import MIN_PER_LANGUAGE, worst_transcriptions
+from eval.report.worst import worst_transcriptions
 from eval.scoring.types import ErrorGroup, Interval, InventedWords, TranscriptionScores
 
 __all__ = ["measure_of", "rate_bars", "rate_table", "transcription_chapter"]
@@ -42,11 +42,12 @@ MEASURES = {
     "mixed": ("error rate", "Error rate"),
 }
 FEW_CLUSTERS = 30  # below it, an interval says more about the sample than about the model
+RATE_COLUMNS = ("clips", "units", "counted by", "error rate", "95 % interval", "S", "D", "I", "CER")
 APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
 HOW_COUNTED = (
     "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
     "language is counted in its own unit; CER is by character for every row. Intervals are 95 %, by bootstrap over "
-    "speakers where they are known, over clips otherwise."
+    "speakers where they are known, over clips otherwise; a single one has none, and its dot in a plot has no line."
 )
 
 
@@ -93,7 +94,7 @@ def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Tab
     bars = rate_bars(groups.values())
     return Table(
         caption=caption,
-        columns=columns(what, "clips", "units", "counted by", "error rate", "95 % interval", "S", "D", "I", "CER"),
+        columns=columns(what, *RATE_COLUMNS, texts=("counted by",)),
         rows=tuple(
             (text_cell(name), *_rate_cells(group), *_count_cells(group, bar))
             for (name, group), bar in zip(groups.items(), bars, strict=True)
@@ -261,9 +262,8 @@ def _worst_section(scores: TranscriptionScores, n_worst: int) -> Iterable[Sectio
     clips = worst_transcriptions(scores, n_worst)
     if clips:
         remark = (
-            f"The {len(clips)} clips with the most errors beyond what their language's rate predicts; "
-            f"at most {MIN_PER_LANGUAGE} of a language while others have any, or their even share. Texts are "
-            "normalized, as they were counted."
+            f"The {len(clips)} clips with the most errors beyond what the rate of their language predicts; no language "
+            "takes more than its share of the list. Texts are normalized, as they were counted."
         )
         yield Section(heading="Worst clips first", remarks=(remark,), clips=clips)
 

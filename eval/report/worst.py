@@ -9,9 +9,8 @@ from eval.report.document import WorstClip, percent
 from eval.scoring.types import ClipScore, TranscriptionScores, TranslatedClip, TranslationScores
 from eval.wer import align_characters, align_words
 
-__all__ = ["MIN_PER_LANGUAGE", "worst_transcriptions", "worst_translations"]
+__all__ = ["worst_transcriptions", "worst_translations"]
 
-NOBODY = "nobody speaks"
 MIN_PER_LANGUAGE = 3  # clips of one language that are shown before any other's are left out
 
 Clip = TypeVar("Clip", ClipScore, TranslatedClip)
@@ -56,7 +55,7 @@ def _transcription(clip: ClipScore) -> WorstClip:
     align = align_characters if by_character else align_words
     return WorstClip(
         id=clip.id,
-        language=clip.reference.language or NOBODY,
+        language=clip.reference.language,
         dataset=clip.reference.dataset or "",
         summary=_counted(clip),
         reference=clip.reference.text,
@@ -71,7 +70,7 @@ def _transcription(clip: ClipScore) -> WorstClip:
 def _translation(clip: TranslatedClip) -> WorstClip:
     return WorstClip(
         id=clip.id,
-        language=clip.reference.language or NOBODY,
+        language=clip.reference.language,
         dataset=clip.reference.dataset or "",
         summary=f"chrF {clip.chrf:.1f}",
         reference=clip.reference.text,

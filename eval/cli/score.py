@@ -52,7 +52,7 @@ def score(
       S, D, I   substituted, deleted and inserted units; error rate = (S + D + I) / units, "–" without units
       CER       every clip of the row by character
       [95 %]    bootstrap interval; what it draws are clusters: speakers where they are known, else clips.
-                One cluster has none, and that of fewer than ten or so is too narrow
+                †: fewer than five clusters, so clips are drawn, which says nothing about other voices
 
     A run of --task translate has BLEU and chrF, on texts as they are; a run of --task detect-language has accuracy.
 

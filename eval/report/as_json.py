@@ -123,6 +123,7 @@ def _group(group: ErrorGroup) -> dict[str, Any]:
         "n_clips": group.n_clips,
         "n_failed": group.n_failed,
         "n_clusters": group.n_clusters,
+        "few_voices": group.few_voices,
         **_counts(group.counts),
         "cer": group.characters.rate,
         "cer_interval": interval_as_json(group.characters_interval),
@@ -206,6 +207,7 @@ def _translated(group: TranslationGroup) -> dict[str, Any]:
         "n_clips": group.n_clips,
         "n_failed": group.n_failed,
         "n_clusters": group.n_clusters,
+        "few_voices": group.few_voices,
         "n_reference_words": group.n_reference_words,
     }
 

@@ -92,11 +92,15 @@ def _add_error_rows(table: Table, groups: Mapping[str, ErrorGroup]) -> None:
         counts = group.counts
         edits = (counts.substitutions, counts.deletions, counts.insertions)
         failed = (group.n_failed,) if any(column.header == "failed" for column in table.columns) else ()
-        numbers = (group.n_clips, *failed, group.n_clusters, counts.n_ref, *edits)
+        numbers = (group.n_clips, *failed, _clusters(group), counts.n_ref, *edits)
         rate = with_interval(counts.rate, group.interval)
         cer = with_interval(group.characters.rate, group.characters_interval)
         table.add_row(Text(name), group.unit, *map(str, numbers), rate, cer)
     table.add_section()
+
+
+def _clusters(group: ErrorGroup | TranslationGroup) -> str:
+    return f"{group.n_clusters} †" if group.few_voices else str(group.n_clusters)
 
 
 def _invented(kinds: Mapping[str, InventedWords]) -> Table:
@@ -125,7 +129,7 @@ def _add_translation_rows(table: Table, groups: Mapping[str, TranslationGroup]) 
     for name, group in groups.items():
         bleu = with_interval(group.bleu, group.bleu_interval, scale=1)
         chrf = with_interval(group.chrf, group.chrf_interval, scale=1)
-        numbers = (group.n_clips, group.n_failed, group.n_clusters, group.n_reference_words)
+        numbers = (group.n_clips, group.n_failed, _clusters(group), group.n_reference_words)
         table.add_row(Text(name), *map(str, numbers), bleu, chrf)
     table.add_section()
 

@@ -1,16 +1,28 @@
 """What every measure asks of clips: which are answered, how long, whose voice. In: ``StoredRun``. Knows no text."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from eval.errors import ResultsError
 from eval.hypotheses import Hypothesis, Reference, StoredRun
 from eval.scoring.types import RealTime
 
-__all__ = ["NO_DATASET", "NO_LANGUAGE", "answered_clips", "cluster_of", "duration_of", "grouped", "real_time"]
+__all__ = [
+    "NO_DATASET",
+    "NO_LANGUAGE",
+    "Draw",
+    "answered_clips",
+    "cluster_of",
+    "duration_of",
+    "grouped",
+    "real_time",
+    "what_to_draw",
+]
 
 NO_LANGUAGE = "none"  # the row of clips in which nobody speaks
 NO_DATASET = "none"
+MIN_CLUSTERS = 5  # fewer cannot show how much speakers differ: the intervals of 2 to 4 came out next to nothing
 
 Clip = TypeVar("Clip")
 
@@ -28,10 +40,32 @@ def answered_clips(run: StoredRun) -> list[tuple[str, Reference, Hypothesis]]:
 
 
 def cluster_of(clip_id: str, reference: Reference) -> Hashable:
-    """What the bootstrap draws: the speaker, whose name means something in its dataset only; else the clip."""
+    """Whose voice a clip is: the speaker, whose name means something in its dataset only; else the clip."""
     if reference.speaker is None:
         return clip_id
     return reference.dataset, reference.speaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """What the bootstrap of some clips draws."""
+
+    clusters: Sequence[Hashable]
+    """The cluster of each clip."""
+    n_clusters: int
+    """Speakers, and clips whose speaker is not known."""
+    few_voices: bool
+    """Whether those are fewer than MIN_CLUSTERS, so that clips are drawn instead."""
+
+
+def what_to_draw(clips: Iterable[tuple[str, Reference]]) -> Draw:
+    """Speakers where there are enough of them; else clips, which says nothing about other voices."""
+    members = list(clips)
+    speakers = [cluster_of(clip_id, reference) for clip_id, reference in members]
+    ids = [clip_id for clip_id, _ in members]
+    n_clusters = len(set(speakers))
+    few_voices = n_clusters < MIN_CLUSTERS and n_clusters < len(ids)
+    return Draw(clusters=ids if few_voices else speakers, n_clusters=n_clusters, few_voices=few_voices)
 
 
 def duration_of(reference: Reference, hypothesis: Hypothesis) -> float | None:

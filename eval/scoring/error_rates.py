@@ -11,7 +11,15 @@ from itertools import pairwise
 from eval.hypotheses import Hypothesis, Reference, StoredRun
 from eval.normalizers import NormalizerName, Unit, normalizer_for, unit_for
 from eval.scoring.bootstrap import intervals, ratio, sum_by_cluster
-from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, answered_clips, cluster_of, duration_of, grouped, real_time
+from eval.scoring.clips import (
+    NO_DATASET,
+    NO_LANGUAGE,
+    answered_clips,
+    duration_of,
+    grouped,
+    real_time,
+    what_to_draw,
+)
 from eval.scoring.invented import invented_words
 from eval.scoring.language_id import detected_languages
 from eval.scoring.types import ClipScore, ErrorGroup, NormalizerUse, TranscriptionScores
@@ -106,18 +114,19 @@ def _group(clips: Iterable[ClipScore]) -> ErrorGroup:
     own, words, characters = (
         _added(getattr(clip, kind) for clip in members) for kind in ("counts", "words", "characters")
     )
-    clusters = [cluster_of(clip.id, clip.reference) for clip in members]
+    draw = what_to_draw((clip.id, clip.reference) for clip in members)
     own_interval = words_interval = characters_interval = None
     if members:
         rows = [_row(clip) for clip in members]
         own_interval, words_interval, characters_interval = intervals(
-            sum_by_cluster(clusters, rows), ratio(0, 1), ratio(2, 3), ratio(4, 5)
+            sum_by_cluster(draw.clusters, rows), ratio(0, 1), ratio(2, 3), ratio(4, 5)
         )
     units = {clip.unit.value for clip in members}
     return ErrorGroup(
         n_clips=len(members),
         n_failed=sum(clip.failed for clip in members),
-        n_clusters=len(set(clusters)),
+        n_clusters=draw.n_clusters,
+        few_voices=draw.few_voices,
         unit="mixed" if len(units) > 1 else next(iter(units), Unit.WORD.value),
         counts=own,
         interval=own_interval,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from eval.corpora.types import canonical_language
 from eval.hypotheses import Hypothesis, Reference, StoredRun
 from eval.scoring.bootstrap import intervals, ratio, sum_by_cluster
-from eval.scoring.clips import answered_clips, cluster_of, real_time
+from eval.scoring.clips import answered_clips, real_time, what_to_draw
 from eval.scoring.types import LanguageIdentification, LanguageScores
 
 __all__ = ["FAILED", "detected_languages", "is_named_right", "score_languages"]
@@ -55,8 +55,8 @@ def _identify(clips: Iterable[tuple[str, Reference, Hypothesis]]) -> LanguageIde
     correct = [int(is_named_right(reference, hypothesis)) for _, reference, hypothesis in known]
     interval = None
     if known:
-        clusters = (cluster_of(clip_id, reference) for clip_id, reference, _ in known)
-        interval = intervals(sum_by_cluster(clusters, [[right, 1] for right in correct]), ratio(0, 1))[0]
+        draw = what_to_draw((clip_id, reference) for clip_id, reference, _ in known)
+        interval = intervals(sum_by_cluster(draw.clusters, [[right, 1] for right in correct]), ratio(0, 1))[0]
     return LanguageIdentification(
         n_clips=len(known),
         n_correct=sum(correct),

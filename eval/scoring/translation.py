@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from eval.hypotheses import StoredRun
 from eval.scoring.bootstrap import Counts, intervals, sum_by_cluster
-from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, answered_clips, cluster_of, grouped, real_time
+from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, answered_clips, grouped, real_time, what_to_draw
 from eval.scoring.types import TranslatedClip, TranslationGroup, TranslationScores
 
 __all__ = ["NgramCounts", "bleu", "chrf", "count_ngrams", "score_translations"]
@@ -108,13 +108,14 @@ def chrf(sums: Counts) -> npt.NDArray[np.float64]:
 
 def _group(clips: Sequence[_Counted]) -> TranslationGroup:
     rows = np.stack([counted.row for counted in clips])
-    clusters = [cluster_of(counted.clip.id, counted.clip.reference) for counted in clips]
-    bleu_interval, chrf_interval = intervals(sum_by_cluster(clusters, rows), bleu, chrf)
+    draw = what_to_draw((counted.clip.id, counted.clip.reference) for counted in clips)
+    bleu_interval, chrf_interval = intervals(sum_by_cluster(draw.clusters, rows), bleu, chrf)
     total = rows.sum(axis=0, keepdims=True)
     return TranslationGroup(
         n_clips=len(clips),
         n_failed=sum(counted.clip.hypothesis.error is not None for counted in clips),
-        n_clusters=len(set(clusters)),
+        n_clusters=draw.n_clusters,
+        few_voices=draw.few_voices,
         n_reference_words=sum(len(counted.clip.reference.text.split()) for counted in clips),
         bleu=float(bleu(total)[0]),
         bleu_interval=bleu_interval,

@@ -80,13 +80,15 @@ class ErrorGroup:
     n_clips: int
     n_failed: int
     n_clusters: int
-    """Speakers, and clips whose speaker is not known: what the bootstrap draws."""
+    """Speakers, and clips whose speaker is not known."""
+    few_voices: bool = False
+    """Whether they are so few that the intervals are over clips, and speak for these voices alone."""
     unit: str
     """"word", "character", or "mixed" where clips of both kinds are pooled, each counted in its own."""
     counts: ErrorCounts
     """Each clip in its own unit."""
     interval: Interval | None
-    """Of ``counts.rate``; None without reference units or with a single cluster."""
+    """Of ``counts.rate``; None without reference units or with a single clip."""
     words: ErrorCounts
     """Every clip by word; the rate is the WER."""
     words_interval: Interval | None
@@ -188,6 +190,8 @@ class TranslationGroup:
     n_clips: int
     n_failed: int
     n_clusters: int
+    few_voices: bool = False
+    """As in ErrorGroup."""
     n_reference_words: int
     bleu: float
     bleu_interval: Interval | None

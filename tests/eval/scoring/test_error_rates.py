@@ -162,7 +162,9 @@ def test_clips_of_one_speaker_are_one_cluster(make_run) -> None:
     )
     scores = score_transcriptions(run)
     assert (scores.overall.n_clusters, scores.datasets["x"].n_clusters) == (4, 1)
-    assert scores.datasets["x"].interval is None
+    assert scores.datasets["x"].few_voices
+    assert scores.datasets["x"].interval is not None
+    assert scores.datasets["y"].interval is None
     assert (scores.overall.interval.low, scores.overall.interval.high) == (0.5, 0.5)
 
 
@@ -268,3 +270,14 @@ def test_every_way_of_grouping_adds_up_to_the_same_whole(perturbed_run: StoredRu
     for group in scores.languages.values():
         if group.interval is not None:
             assert group.interval.low <= group.counts.rate <= group.interval.high
+
+
+def test_fewer_than_five_voices_are_drawn_clip_by_clip(make_run) -> None:
+    def voices(n: int) -> ErrorGroup:
+        clips = [({"text": "a b", "speaker": str(i % n)}, "a b" if i % 2 else "a") for i in range(40)]
+        return score_transcriptions(make_run(*clips)).overall
+
+    few, enough = voices(4), voices(5)
+    assert (few.n_clusters, few.few_voices) == (4, True)
+    assert (enough.n_clusters, enough.few_voices) == (5, False)
+    assert few.interval == voices(2).interval  # over the same forty clips, whoever speaks them

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve setup test check
+.PHONY: serve setup test check report
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -24,6 +24,18 @@ check: $(VENV)/.setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The results page: every recording of DATA, a manifest's folder, through both models. Hours at first, since each clip is
+# transcribed in several ways; stopped, it continues, and made again it transcribes nothing.
+DATA ?= ../shared/data
+REPORT := out/report
+report: setup
+	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base
+	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-greedy --beam-size 1 --temperature 0
+	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/tiny.en --model tiny.en --only language=en
+	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-into-english --task translate --only language=es,fr,ja
+	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-languages --task detect-language
+	$(BIN)/auricle-eval report $(REPORT)/* --html $(REPORT).html --markdown $(REPORT).md --json $(REPORT).json
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

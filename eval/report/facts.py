@@ -84,8 +84,10 @@ def run_facts(
 def decoding_in_short(config: Mapping[str, Any]) -> str:
     """Search and temperatures, then whatever else is not as by default."""
     options = config.get("options") or {}
-    if not options:
+    if config.get("job") == Job.DETECT_LANGUAGE:
         return NO_VALUE
+    if "beam_size" not in options:  # an endpoint that was told some options, or none
+        return ", ".join(f"{name} {value}" for name, value in options.items()) or "the target's own"
     beams, temperatures = options.get("beam_size"), options.get("temperatures") or ()
     defaults = asdict(TranscribeOptions())
     parts = ["greedy" if beams == 1 else f"{beams} beams"]

@@ -1,0 +1,63 @@
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from eval.noise.plot import plot_noise
+from eval.noise.study import read_study
+from eval.report.plots import Point, draw_confusion, draw_rates, draw_rates_in_order, inline_svg
+from eval.scoring import Interval
+
+HOSTILE = '$a_{1}$ <script>"&'
+POINTS = [
+    Point(label=HOSTILE, value=0.2, interval=Interval(low=0.1, high=0.3)),
+    Point(label="one clip", value=0.0),
+    Point(label="a loop", value=12.0, interval=Interval(low=2.0, high=40.0)),
+]
+
+
+def drawn(figure) -> str:
+    return inline_svg(figure, title="A <title>", description='A "description"', name="chart-1")
+
+
+@pytest.fixture(params=["rates", "in order", "confusion", "noise"])
+def svg(request, write_study):
+    if request.param == "noise":
+        return drawn(plot_noise({HOSTILE: read_study(write_study())}))
+    if request.param == "confusion":
+        return drawn(draw_confusion({"en": {"en": 3, HOSTILE: 1}, "de": {"failed": 2}}))
+    if request.param == "rates":
+        return drawn(draw_rates(POINTS, measure="WER"))
+    return drawn(draw_rates_in_order(POINTS, x_label="length", measure="WER"))
+
+
+def test_a_plot_takes_the_pages_colours(svg):
+    assert not re.search(r"(?:fill|stroke|color): #", svg)
+    assert "var(--" in svg
+    assert "<style" not in svg
+    assert "<metadata" not in svg
+
+
+def test_a_plot_is_well_formed_and_says_what_it_shows(svg):
+    root = ET.fromstring(svg.replace("xlink:", ""))  # noqa: S314  (ours)
+    assert root.get("role") == "img"
+    title, description = root[0], root[1]
+    assert (title.text, description.text) == ("A <title>", 'A "description"')
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert HOSTILE in "".join(root.itertext())  # text, and no mathematics
+
+
+def test_a_loop_does_not_flatten_the_others():
+    svg = drawn(draw_rates(POINTS, measure="WER"))
+    assert "1200 ›" in svg
+    figure = draw_rates(POINTS, measure="WER")
+    assert figure.axes[0].get_xlim() == (0, 150)
+
+
+def test_the_best_is_on_top():
+    labels = [label.get_text() for label in draw_rates(POINTS, measure="WER").axes[0].get_yticklabels()]
+    assert labels == ["one clip", HOSTILE, "a loop"]
+
+
+def test_equal_figures_make_equal_svg():
+    assert drawn(draw_rates(POINTS, measure="WER")) == drawn(draw_rates(POINTS, measure="WER"))

@@ -16,17 +16,20 @@ from functools import cache
 from importlib.resources import files
 
 from eval.normalizers.characters import CHARACTER_RULES
+from eval.normalizers.cjk_numbers import CJK_NUMBER_RULES
 from eval.normalizers.letters import LETTER_RULES
 from eval.normalizers.numbers import NUMBER_RULES
 from eval.normalizers.punctuation import PUNCTUATION_RULES
 from eval.normalizers.rules import Rule, apply_edits, rewrites
 from eval.normalizers.types import Rewrite
+from eval.normalizers.words import WORD_RULES, british_spellings
 
 __all__ = ["AuricleNormalizer"]
 
 SOURCES = (
     "auricle.py",
     "characters.py",
+    "cjk_numbers.py",
     "letters.py",
     "number_parser.py",
     "number_words.py",
@@ -34,6 +37,8 @@ SOURCES = (
     "punctuation.py",
     "rules.py",
     "sign_words.py",
+    "word_tables.py",
+    "words.py",
 )
 
 
@@ -44,7 +49,14 @@ class AuricleNormalizer:
     version = "1"
 
     def __init__(self) -> None:
-        self.rules: tuple[Rule, ...] = (*CHARACTER_RULES, *PUNCTUATION_RULES, *LETTER_RULES, *NUMBER_RULES)
+        self.rules: tuple[Rule, ...] = (
+            *CHARACTER_RULES,
+            *PUNCTUATION_RULES,
+            *LETTER_RULES,
+            *WORD_RULES,
+            *NUMBER_RULES,
+            *CJK_NUMBER_RULES,
+        )
 
     @property
     def sha256(self) -> str:
@@ -70,5 +82,6 @@ class AuricleNormalizer:
 @cache
 def _digest() -> str:
     here = files("eval.normalizers")
-    tables = [(here / source).read_bytes() for source in SOURCES]
-    return hashlib.sha256(b"".join((*tables, unicodedata.unidata_version.encode()))).hexdigest()
+    sources = [(here / source).read_bytes() for source in SOURCES]
+    tables = (british_spellings(), unicodedata.unidata_version.encode())
+    return hashlib.sha256(b"".join((*sources, *tables))).hexdigest()

@@ -25,6 +25,7 @@ THAI_VOWELS = "\u0e31\u0e34-\u0e39"
 THAI_ORDER = re.compile(f"[{THAI_TONES}{THAI_VOWELS}]{{2,}}")
 THAI_AM = re.compile(f"\u0e4d([{THAI_TONES}]?)\u0e32|\u0e33([{THAI_TONES}])")
 LAO_AM = re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2|\u0eb3([\u0ec8-\u0ecb])")
+INITIALISM = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}(?!\w)|(?<!\w)(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 DOT_OVER_I = re.compile("i\u0307+")
 ARABIC_MARKS = re.compile(
     "[\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
@@ -66,6 +67,10 @@ def _apart(char: str) -> str:
     return char
 
 
+def _initialism(word: str, language: str | None) -> str:  # noqa: ARG001
+    return INITIALISM.sub(lambda match: match[0].replace(".", "") if match[0].isupper() else match[0], word)
+
+
 def _lower(word: str, language: str | None) -> str:
     if language in DOTLESS:
         word = word.replace("I\u0307", "i").replace("İ", "i").replace("I", "ı")
@@ -98,6 +103,11 @@ CHARACTER_RULES = (
         name="compatibility",
         reason="Full width, ligatures, presentation forms: Unicode NFKC, without taking Thai and Lao sara am apart.",
         find=of_words(_compatible),
+    ),
+    Rule(
+        name="initialisms",
+        reason="U.S.A. and USA are read alike; not in small letters, as Russian т.е. is not те.",
+        find=of_words(_initialism),
     ),
     Rule(name="case", reason="Not heard. Turkish and Azeri I is ı; a final sigma is a sigma.", find=of_words(_lower)),
     Rule(

@@ -14,6 +14,8 @@ LETTERS: Mapping[str, Mapping[int, str]] = {
     "ar": str.maketrans({"ک": "ك", "ی": "ي", "ٱ": "ا"}),
     "fa": str.maketrans({"ك": "ک", "ي": "ی", "ى": "ی", "ۀ": "ه", "ە": "ه", "ہ": "ه", "\u0654": ""}),
     "ur": str.maketrans({"ك": "ک", "ي": "ی", "ى": "ی", "ه": "ہ"}),
+    "fr": str.maketrans({"œ": "oe", "æ": "ae"}),
+    "en": str.maketrans({"œ": "oe", "æ": "ae"}),
     "ro": str.maketrans({"ş": "ș", "ţ": "ț"}),
     "sr": str.maketrans(
         dict(zip("абвгдђежзијклмнопрстћуфхцчш", "abvgdđežzijklmnoprstćufhcčš", strict=True))
@@ -55,7 +57,7 @@ LETTER_RULES = (
     Rule(
         name="letters",
         reason="One letter, several code points or scripts: Arabic and Persian kaf and yeh, Romanian ș with a cedilla, "
-        "Serbian in both alphabets. Hamza carriers, and ى beside ي in Arabic, tell words apart and stay.",
+        "French œ, Serbian in both alphabets. Hamza carriers, and ى beside ي in Arabic, tell words apart and stay.",
         find=of_words(_letters),
         languages=LETTERS,
     ),

@@ -57,7 +57,7 @@ HINDI = """
 """
 
 
-def _two_digits(rows: str) -> Mapping[str, int]:
+def _two_digits(rows: str) -> dict[str, int]:
     table: dict[str, int] = {}
     for row in rows.strip().splitlines():
         first, *words = row.split()

@@ -24,7 +24,6 @@ COMMA_LANGUAGES = frozenset(DECIMAL_COMMA.split())
 ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|【[^【】]*】")
 APOSTROPHES = "’‘`´ʼʻʹ′‛＇ꞌ՚׳"
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
-INITIALISM = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]\.){2,}(?!\w)|(?<![^\W\d_])(?:[^\W\d_]\.)+[^\W\d_](?![\w.])")
 GROUPED_BY_SPACE = re.compile("(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f'][0-9]{3})+(?![0-9])")
 NUMBER = re.compile(r"(?<![0-9])[0-9]+(?:[.,٫٬][0-9]+)+(?![0-9])")
 CANDIDATE = re.compile(r"[^\w\s]|_|ฯลฯ|[ฯຯ]")
@@ -79,10 +78,6 @@ def _elisions(text: str, language: str | None) -> Iterable[Edit]:
         yield Edit(match.start(group), match.end(group), " ")
 
 
-def _initialisms(text: str, language: str | None) -> Iterable[Edit]:  # noqa: ARG001
-    return (Edit(match.start(), match.end(), match[0].replace(".", "")) for match in INITIALISM.finditer(text))
-
-
 def _separators(text: str, language: str | None) -> Iterable[Edit]:
     mark = decimal_mark(language)
     edits = [Edit(m.start(), m.end(), re.sub("[^0-9]", "", m[0])) for m in GROUPED_BY_SPACE.finditer(text)]
@@ -117,7 +112,8 @@ def _signs(text: str, language: str | None) -> Iterable[Edit]:
             continue
         count = match["count"] or match["number"]
         one, many = words[match["before"] or match["after"]]
-        yield Edit(match.start(), match.end(), f" {count} {one if count == '1' else many} ")
+        word = one if count == "1" else many
+        yield Edit(match.start(), match.end(), f" {word.format(count)} " if "{}" in word else f" {count} {word} ")
 
 
 def _punctuation(text: str, language: str | None) -> Iterable[Edit]:
@@ -175,7 +171,6 @@ PUNCTUATION_RULES = (
         find=_elisions,
         languages=ELISIONS,
     ),
-    Rule(name="initialisms", reason="u.s.a. and usa are read alike.", find=_initialisms),
     Rule(
         name="separators",
         reason="1,000 is 1.000 or 1 000 elsewhere; thousands are joined, the language's decimal mark stays.",

@@ -11,10 +11,10 @@ Forms = tuple[str, str]
 
 
 def _forms(text: str) -> Mapping[str, Forms]:
-    """``"$ dollar dollars, % percent"`` → the table of one language."""
+    """``"$ dollar dollars, % percent"`` → the table of one language; "_" is a blank, "{}" where the number stands."""
     table: dict[str, Forms] = {}
     for entry in text.split(","):
-        sign, one, *many = entry.split()
+        sign, one, *many = (form.replace("_", " ") for form in entry.split())
         table[sign] = (one, many[0] if many else one)
     return table
 
@@ -37,7 +37,10 @@ SIGN_WORDS: Mapping[str, Mapping[str, Forms]] = {
     "et": _forms("% protsent protsenti, $ dollar dollarit, € euro eurot, £ nael naela, ° kraad kraadi, & ja"),
     "hi": _forms("% प्रतिशत, $ डॉलर, & और"),
     "id": _forms("% persen, $ dolar, € euro, & dan"),
-    "vi": _forms("% phầntrăm, $ đô"),
+    "vi": _forms("% phần_trăm, $ đô_la"),
+    "tr": _forms("% yüzde_{}, $ dolar, € euro, ₺ lira, ° derece, & ve"),
+    "zh": _forms("% 百分之{}, $ 美元, € 欧元, ¥ 元"),
+    "ja": _forms("% パーセント, $ ドル, € ユーロ, ¥ 円, ° 度"),
 }
 SCALES_AFTER_MONEY: Mapping[str, tuple[str, ...]] = {
     "en": ("thousand", "million", "billion", "trillion"),

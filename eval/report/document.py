@@ -28,6 +28,7 @@ __all__ = [
     "Table",
     "WorstClip",
     "count_cell",
+    "counted",
     "number_cell",
     "percent",
     "percent_interval",
@@ -175,6 +176,11 @@ def percent(rate: float | None, digits: int = 1) -> str:
 def percent_interval(interval: Interval | None) -> str:
     """``11.0 – 13.9 %``."""
     return NO_VALUE if interval is None else f"{100 * interval.low:.1f} – {100 * interval.high:.1f} %"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 clip``, ``2 clips``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def text_cell(text: str) -> Cell:

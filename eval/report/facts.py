@@ -16,6 +16,7 @@ from eval.report.document import (
     Share,
     Table,
     count_cell,
+    counted,
     number_cell,
     text_cell,
 )
@@ -108,7 +109,7 @@ def unfinished(n_missing: int) -> tuple[str, ...]:
     if not n_missing:
         return ()
     return (
-        f"The run is not finished: {n_missing:,} clips have no hypothesis yet and are in none of these numbers. "
+        f"The run is not finished: {counted(n_missing, 'clip')} without a hypothesis yet, in none of these numbers. "
         "Repeat the auricle-eval run command to finish.",
     )
 

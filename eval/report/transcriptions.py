@@ -13,6 +13,7 @@ from eval.report.document import (
     Section,
     Table,
     count_cell,
+    counted,
     number_cell,
     percent,
     percent_interval,
@@ -65,7 +66,7 @@ def transcription_chapter(scores: TranscriptionScores, *, n_worst: int) -> Chapt
             _groups_section("By corpus", "corpus", scores.datasets, remarks=(HOW_COUNTED,)),
             _groups_section("By language", "language", scores.languages),
             *_corpora_and_languages(scores),
-            _lengths_section(scores.lengths),
+            *_lengths_section(scores.lengths),
             *_apart_section(scores.apart),
             rates_beside_the_paper(scores),
             *_invented_section(scores.invented),
@@ -119,9 +120,10 @@ def _count_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
 
 
 def _error_figures(scores: TranscriptionScores) -> Iterable[KeyFigure]:
-    left_out = " and ".join(APART[name] for name, group in scores.apart.items() if group.n_clips)
+    left_out = ", ".join(APART[name] for name, group in scores.apart.items() if group.n_clips)
     without = f", without {left_out}" if left_out else ""
-    yield _figure("headline", scores.headline, f"of all that counts{without}")
+    if scores.headline.counts.n_ref or not scores.invented:  # where nobody speaks, what is invented is the measure
+        yield _figure("headline", scores.headline, f"of all that counts{without}")
     if left_out:
         yield _figure("everything", scores.overall, "of every clip with a transcript")
     if scores.words.n_clips and scores.characters.n_clips:
@@ -130,12 +132,13 @@ def _error_figures(scores: TranscriptionScores) -> Iterable[KeyFigure]:
 
 
 def _figure(name: str, group: ErrorGroup, which: str) -> KeyFigure:
-    counts, units = group.counts, "units" if group.unit == "mixed" else f"{group.unit}s"
+    counts, unit = group.counts, "unit" if group.unit == "mixed" else group.unit
     return KeyFigure(
         name=f"{MEASURES[group.unit][1]}, {name}",
         value=percent(counts.rate),
         interval=percent_interval(group.interval) if group.interval else None,
-        meaning=f"{counts.n_errors:,} errors in {counts.n_ref:,} {units}, {group.n_clips:,} clips: {which}.",
+        meaning=f"{counted(counts.n_errors, 'error')} in {counted(counts.n_ref, unit)}, "
+        f"{counted(group.n_clips, 'clip')}: {which}.",
     )
 
 
@@ -147,7 +150,7 @@ def _invented_figure(invented: Mapping[str, InventedWords]) -> Iterable[KeyFigur
             name="Invented words",
             value=NO_VALUE if found.per_hour is None else f"{found.per_hour:,.0f} an hour",
             interval=f"{interval.low:,.0f} – {interval.high:,.0f}" if interval else None,
-            meaning=f"{found.n_words:,} words in {60 * found.hours:.1f} min in which nobody speaks; "
+            meaning=f"{counted(found.n_words, 'word')} in {60 * found.hours:.1f} min in which nobody speaks; "
             f"{found.n_clips_with_words} of {found.n_clips} clips have some.",
         )
 
@@ -160,9 +163,11 @@ def _others(scores: TranscriptionScores) -> Iterable[KeyFigure]:
 
 def _caveats(scores: TranscriptionScores) -> Iterable[str]:
     if scores.overall.n_failed:
-        yield f"{scores.overall.n_failed:,} clips failed and count as deleted; they are named below."
+        failed = counted(scores.overall.n_failed, "clip")
+        yield f"{failed} failed; all of their words count as deleted. They are named below."
     if scores.headline.n_clusters < FEW_CLUSTERS:
-        yield f"Only {scores.headline.n_clusters} speakers or clips: the sample decides more than the model."
+        few = counted(scores.headline.n_clusters, "speaker")
+        yield f"Only {few}, or clips of unknown ones: chance decides more than the model."
 
 
 def _groups_section(
@@ -202,7 +207,9 @@ def _corpora_and_languages(scores: TranscriptionScores) -> Iterable[Section]:
         )
 
 
-def _lengths_section(lengths: Mapping[str, ErrorGroup]) -> Section:
+def _lengths_section(lengths: Mapping[str, ErrorGroup]) -> Iterable[Section]:
+    if not lengths:
+        return
     points = [
         Point(label=name, value=group.counts.rate, interval=group.interval)
         for name, group in lengths.items()
@@ -220,7 +227,7 @@ def _lengths_section(lengths: Mapping[str, ErrorGroup]) -> Section:
         )
     remark = "Lengths differ in corpora and languages too: a difference between rows is not the length's alone."
     table = rate_table("Error rate by length of clip", "length", lengths)
-    return Section(heading="By length", remarks=(remark,), charts=charts, tables=(table,))
+    yield Section(heading="By length", remarks=(remark,), charts=charts, tables=(table,))
 
 
 def _apart_section(apart: Mapping[str, ErrorGroup]) -> Iterable[Section]:

@@ -12,6 +12,7 @@ from eval.report.document import (
     Section,
     Table,
     count_cell,
+    counted,
     number_cell,
     text_cell,
 )
@@ -45,7 +46,10 @@ def translation_chapter(scores: TranslationScores, *, n_worst: int) -> Chapter:
     signatures = (Fact(name="BLEU", value=scores.bleu_signature), Fact(name="chrF", value=scores.chrf_signature))
     warnings = unfinished(scores.n_missing)
     if overall.n_failed:
-        warnings = (*warnings, f"{overall.n_failed:,} clips failed and count as empty texts; they are named below.")
+        warnings = (
+            *warnings,
+            f"{counted(overall.n_failed, 'clip')} failed and count as empty texts. They are named below.",
+        )
     return Chapter(
         title=run_title(scores.config),
         facts=(*facts, *signatures),
@@ -62,7 +66,7 @@ def translation_chapter(scores: TranslationScores, *, n_worst: int) -> Chapter:
 
 
 def _figures(overall: TranslationGroup) -> tuple[KeyFigure, ...]:
-    size = f"{overall.n_clips:,} clips, {overall.n_reference_words:,} words of reference"
+    size = f"{counted(overall.n_clips, 'clip')}, {overall.n_reference_words:,} words of reference"
     return tuple(
         KeyFigure(
             name=name,

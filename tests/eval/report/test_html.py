@@ -154,7 +154,7 @@ def test_failed_clips_are_named(as_html, write_run):
     html = as_html(write_run(clips=(("gone", "en", "x", "a b", None), ("here", "en", "x", "a b", "a b"))))
     assert "Failed clips" in html
     assert "undecodable_audio" in html
-    assert "1 clips failed" in html
+    assert "1 clip failed" in html
 
 
 def test_steps_are_counted_beforehand(scored, folders):
@@ -168,3 +168,10 @@ def test_runs_of_one_title_are_told_apart(as_html, write_run):
     html = as_html(write_run(name="first"), write_run(name="second"))
     assert "base on corpus/manifest.jsonl (first)" in html
     assert "base on corpus/manifest.jsonl (second)" in html
+
+
+def test_where_nobody_speaks_the_invented_words_come_first(scored, write_run):
+    silence = (("s-1", None, "noise", "", "thank you"), ("s-2", None, "noise", "", ""))
+    report = make_report([scored(write_run(clips=silence))], title="A report", n_worst=5)
+    assert report.chapters[0].figures[0].name == "Invented words"
+    assert "By length" not in [section.heading for section in report.chapters[0].sections]

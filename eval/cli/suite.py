@@ -25,11 +25,11 @@ from eval.cli.target_options import (
 from eval.corpora import Corpus, open_corpus
 from eval.corpora.opening import HUB, CorpusSpec
 from eval.corpora.selection import select
-from eval.corpora.suites import Suite, SuiteRow, read_suites
 from eval.errors import CorpusError
 from eval.jobs import Job
 from eval.normalizers import NormalizerName
 from eval.runner import LanguageMode, RunPlan, RunSummary, run_corpus
+from eval.suites import Suite, SuiteRow, read_suites
 from eval.targets import Target
 
 __all__ = ["suite"]

@@ -6,12 +6,12 @@ import pytest
 
 from eval.corpora.opening import CorpusSpec
 from eval.corpora.selection import select
-from eval.corpora.suites import SuiteRow, read_suites
 from eval.corpora.types import Corpus, canonical_language
 from eval.errors import CorpusError
 from eval.jobs import Job
 from eval.normalizers import NormalizerName, Unit
 from eval.runner import LanguageMode
+from eval.suites import SuiteRow, read_suites
 
 ROWS = [row for suite in read_suites().values() for row in suite.rows]
 

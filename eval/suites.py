@@ -59,7 +59,7 @@ def read_suites(path: Path | None = None) -> Mapping[str, Suite]:
     A table ``[NAME]`` has ``description`` and ``rows``, an array of tables with the fields of ``SuiteRow``. Raises
     CorpusError.
     """
-    source: Path | Traversable = path or files("eval.corpora") / "suites.toml"
+    source: Path | Traversable = path or files("eval") / "suites.toml"
     try:
         tables = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:

@@ -2,16 +2,22 @@
 Out: ``Corpus``.
 
 ``asterisk-core-sounds-es`` has the texts, ``usr/share/doc/asterisk-core-sounds-es/core-sounds-es.txt.gz``, a line
-``prompt: text`` each; ``asterisk-core-sounds-es-wav`` has the speech, ``usr/share/asterisk/sounds/VOICE/PROMPT.wav``.
-Texts and speech are of one origin but not of one day: some prompts were never recorded, and are no clips; for some
-recordings no text was written, and theirs is None. Opens no audio.
+``prompt: text`` each; ``asterisk-core-sounds-es-g722`` has the speech at 16 kHz,
+``usr/share/asterisk/sounds/VOICE/PROMPT.g722``; the packages ``-wav`` and ``-gsm`` have it at 8 kHz. Of one recording's
+files the best is taken: WAV at 16 kHz, then G.722, then what is there. Without a header, it is decoded to a cache.
+Texts and speech are of one origin but not of one day: some prompts were never recorded (no file, or an empty one), and
+are no clips; for some recordings no text was written, and theirs is None.
 """
 
 import re
+import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from asr.audio import SAMPLE_RATE
+from eval.corpora.cache import cache_folder
+from eval.corpora.headerless import headerless_to_wav
 from eval.corpora.listing import Line, Listing, existing_folder
 from eval.corpora.types import Corpus, Utterance, canonical_language
 from eval.errors import CorpusError
@@ -26,7 +32,8 @@ BRACKET = re.compile(r"[\[(<]")
 SIGNALS = frozenset(
     {"ascending-2tone", "beep", "beeperr", "confbridge-join", "confbridge-leave", "descending-2tone", "tt-monkeys"}
 )  # no speech in any language; not every language's list has them in brackets
-UNREADABLE_FORMATS = ("g722", "gsm", "sln16", "sln", "ulaw", "alaw")  # bare samples: no header says what they are
+WAV = "wav"
+FORMATS = ("sln16", "g722", WAV, "sln", "ulaw", "alaw", "gsm")  # the better first; WAV is first when it is at 16 kHz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +47,10 @@ class _Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    """One audio file."""
+    """One prompt as one voice speaks it."""
 
-    audio: Path
+    files: Mapping[str, Path]
+    """By format; none is empty."""
     name: str
     voice: Path
 
@@ -54,15 +62,28 @@ class _Recording:
     def is_signal(self) -> bool:
         return self.key in SIGNALS or self.key.startswith("silence/")
 
+    @property
+    def best(self) -> Path:
+        """The file that keeps most of the speech."""
+        if len(self.files) > 1 and WAV in self.files and _is_wideband(self.files[WAV]):
+            return self.files[WAV]
+        return next(self.files[name] for name in FORMATS if name in self.files)
 
-def read_asterisk(path: Path, *, languages: Sequence[str] = ()) -> Corpus:
+    def audio(self, cache: Path) -> Path:
+        """The best file, or what it was decoded to."""
+        return self.best if self.best.suffix == f".{WAV}" else headerless_to_wav(self.best, cache)
+
+
+def read_asterisk(path: Path, *, languages: Sequence[str] = (), cache: Path | None = None) -> Corpus:
     """Read the prompts of the languages named, or of all whose texts and recordings are there.
 
     ``translation_en`` is the English prompt of the same name, which is its counterpart rather than its translation. A
     prompt that is a signal or silence has text "" and kind "noise"; one whose text is partly in brackets, or was
-    written twice, has quality "doubtful". Raises CorpusError.
+    written twice, has quality "doubtful". ``cache`` defaults to ``cache_folder()``. Raises CorpusError, also for a
+    recording that does not decode.
     """
     share = _share_folder(existing_folder(path, LAYOUT))
+    cache = (cache or cache_folder()) / "asterisk"
     listing = Listing()
     wanted = languages or [code for code in LANGUAGES if _list_of(share, code) and _voice_of(share, code)]
     if not wanted:
@@ -73,11 +94,11 @@ def read_asterisk(path: Path, *, languages: Sequence[str] = ()) -> Corpus:
         voice = _voice_of(share, code)
         if voice is None:
             raise CorpusError(f"{path}: {_missing(share, code)}")
-        for audio in sorted(voice.rglob("*.wav")):
-            recording = _Recording(audio=audio, name=audio.relative_to(voice).with_suffix("").as_posix(), voice=voice)
+        for recording in _recordings(voice):
             prompt = prompts.get(recording.key)
             translation = english.get(recording.key) if code != "en" else None
-            listing.add(_utterance(recording, code, prompt, translation), prompt.where if prompt else str(audio))
+            utterance = _utterance(recording, recording.audio(cache), code, prompt, translation)
+            listing.add(utterance, prompt.where if prompt else str(recording.best))
     return listing.corpus(f"asterisk-core-sounds-{'+'.join(wanted)}", path)
 
 
@@ -96,7 +117,26 @@ def _list_of(share: Path, code: str) -> Path | None:
 def _voice_of(share: Path, code: str) -> Path | None:
     """The folder of the recordings; of several voices the first that has some which can be read."""
     voices = [voice for voice in sorted((share / "asterisk/sounds").glob(f"{code}_*")) if voice.is_dir()]
-    return next((voice for voice in voices if any(voice.rglob("*.wav"))), None)
+    return next((voice for voice in voices if _recordings(voice)), None)
+
+
+def _recordings(voice: Path) -> list[_Recording]:
+    files: dict[str, dict[str, Path]] = {}
+    for path in sorted(voice.rglob("*")):
+        suffix = path.suffix.removeprefix(".")
+        if suffix in FORMATS and path.is_file() and path.stat().st_size:
+            name = path.relative_to(voice).with_suffix("").as_posix()
+            files.setdefault(name, {})[suffix] = path
+    return [_Recording(files=formats, name=name, voice=voice) for name, formats in files.items()]
+
+
+def _is_wideband(path: Path) -> bool:
+    """Whether a WAV file is at 16 kHz or more; False too where its header cannot be read."""
+    try:
+        with path.open("rb") as file, wave.open(file) as reader:
+            return bool(reader.getframerate() >= SAMPLE_RATE)
+    except (wave.Error, EOFError, OSError):
+        return False
 
 
 def _prompts(listing: Listing, share: Path, code: str) -> Mapping[str, _Prompt]:
@@ -126,15 +166,15 @@ def _key(name: str) -> str:
     return name.strip().lower()  # lists and recordings differ in case: digits/1f.txt, digits/1F.wav
 
 
-def _utterance(recording: _Recording, code: str, prompt: _Prompt | None, english: _Prompt | None) -> Utterance:
+def _utterance(
+    recording: _Recording, audio: Path, code: str, prompt: _Prompt | None, english: _Prompt | None
+) -> Utterance:
     name, dataset = f"asterisk-core-sounds-{code}/{recording.name}", f"asterisk-core-sounds-{code}"
     if recording.is_signal or (prompt and WHOLLY_BRACKETED.fullmatch(prompt.text)):
-        return Utterance(
-            id=name, path=recording.audio, text="", language=None, duration=None, dataset=dataset, kind="noise"
-        )
+        return Utterance(id=name, path=audio, text="", language=None, duration=None, dataset=dataset, kind="noise")
     return Utterance(
         id=name,
-        path=recording.audio,
+        path=audio,
         text=(prompt.text if prompt else "") or None,
         language=canonical_language(code),
         duration=None,
@@ -148,16 +188,9 @@ def _utterance(recording: _Recording, code: str, prompt: _Prompt | None, english
 def _missing(share: Path, code: str) -> str:
     """What is missing for a language, and how it is got."""
     if _list_of(share, code) is None:
-        return f"got no texts for {code}, expected the package asterisk-core-sounds-{code}; install it, or unpack it"
-    sounds = share / "asterisk/sounds"
-    for suffix in UNREADABLE_FORMATS:
-        if any(sounds.glob(f"{code}_*/*.{suffix}")):
-            convert = (
-                f"find {sounds} -name '*.{suffix}' -exec sh -c 'ffmpeg -nostdin -i \"$1\" \"${{1%.*}}.wav\"' _ {{}} \\;"
-            )
-            return (
-                f"got recordings for {code} as .{suffix}, expected .wav, as .{suffix} has no header; run\n  {convert}"
-            )
+        message = f"got no texts for {code}, expected the package asterisk-core-sounds-{code}; install it, or unpack it"
+        return f"{message} (in containers dpkg often leaves out usr/share/doc, where they are: unpack it there)"
+    package = f"asterisk-core-sounds-{code}-g722"
     return (
-        f"got no recordings for {code}, expected the package asterisk-core-sounds-{code}-wav; install it, or unpack it"
+        f"got no recordings for {code} ({', '.join(FORMATS)}), expected the package {package}; install it, or unpack it"
     )

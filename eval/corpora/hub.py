@@ -8,7 +8,6 @@ file for each content. Decodes no audio.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from asr.errors import UnsupportedLanguageError
 from asr.languages import to_language_code
+from eval.corpora.cache import cache_folder, write_cached
 from eval.corpora.types import Corpus, Utterance, canonical_language
 from eval.errors import CorpusError
 
@@ -60,10 +60,10 @@ def read_hub(
 
     ``language`` outranks the column that tells it; where neither does, a config that begins with one (``de_de``,
     ``german``) is asked. A column ``translation`` is taken as English, unless the config says that it is not
-    (``en_de``). ``cache`` defaults to a folder ``corpora`` beside that of the models. Raises CorpusError.
+    (``en_de``). ``cache`` defaults to ``cache_folder()``. Raises CorpusError.
     """
     source = _open(name, config, split)
-    make = _UtteranceMaker(source, config=config, language=language, cache=cache or _cache_folder())
+    make = _UtteranceMaker(source, config=config, language=language, cache=cache or cache_folder())
     ids = _ids(source, split)
     utterances = tuple(make(clip_id, row) for clip_id, row in zip(ids, source.dataset, strict=True))
     if not utterances:
@@ -153,22 +153,8 @@ class _UtteranceMaker:
     def _cached(self, data: bytes, suffix: str) -> Path:
         path = self._cache / f"{hashlib.sha256(data).hexdigest()}{suffix}"
         if not path.exists():
-            try:
-                self._cache.mkdir(parents=True, exist_ok=True)
-                # Written beside and renamed, so that a kill leaves no half of a file.
-                with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
-                    file.write(data)
-                Path(file.name).replace(path)
-            except OSError as error:
-                message = f"{path}: {error.strerror or error}; expected to write the dataset's audio there"
-                raise CorpusError(f"{message}; make room, or set AURICLE_MODEL_DIR to a folder elsewhere") from error
+            write_cached(path, data)
         return path
-
-
-def _cache_folder() -> Path:
-    from asr.checkpoint import ModelStore
-
-    return ModelStore().root.parent / "corpora"
 
 
 def _ids(source: _Source, split: str) -> Sequence[str]:

@@ -1,8 +1,13 @@
 import gzip
+import io
+import wave
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
+from asr.audio import load_audio
 from eval.corpora.asterisk import read_asterisk
 from eval.errors import CorpusError
 
@@ -26,6 +31,36 @@ digits/1: uno
 digits/1: due
 """
 DOC, SOUNDS = "usr/share/doc", "usr/share/asterisk/sounds"
+SPANISH_VOICE = f"{SOUNDS}/es_MX_f_Allison"
+DURATION_S = 0.4
+
+
+def tone(sampling_rate: int) -> np.ndarray:
+    times = np.arange(round(DURATION_S * sampling_rate)) / sampling_rate
+    return (8000 * np.sin(2 * np.pi * 440 * times)).astype("<i2")
+
+
+def wav(sampling_rate: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(sampling_rate)
+        writer.writeframes(tone(sampling_rate).tobytes())
+    return file.getvalue()
+
+
+def encoded(codec: str, sampling_rate: int) -> bytes:
+    """The tone as FFmpeg's encoder writes it, without a header."""
+    file = io.BytesIO()
+    demuxer = {"pcm_mulaw": "mulaw", "pcm_alaw": "alaw"}.get(codec, codec)
+    with av.open(file, "w", format=demuxer) as container:
+        stream = container.add_stream(codec, rate=sampling_rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(sampling_rate)[None], format="s16", layout="mono")
+        frame.sample_rate = sampling_rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -37,9 +72,8 @@ def root(write_files) -> Path:
             f"{DOC}/asterisk-core-sounds-en/core-sounds-en.txt.gz": gzip.compress(ENGLISH.encode()),
             f"{DOC}/asterisk-core-sounds-it/core-sounds-it.txt.gz": gzip.compress(ITALIAN.encode()),
             f"{DOC}/asterisk-core-sounds-es/core-sounds-es.txt": "agent-loginok: Agente conectado\n",
-            **{f"{SOUNDS}/en_US_f_Allison/{name}.wav": b"" for name in english},
-            **{f"{SOUNDS}/it_IT_m_Carlo/{name}.wav": b"" for name in italian},
-            f"{SOUNDS}/es_MX_f_Allison/agent-loginok.g722": b"",
+            **{f"{SOUNDS}/en_US_f_Allison/{name}.wav": wav(8_000) for name in english},
+            **{f"{SOUNDS}/it_IT_m_Carlo/{name}.wav": wav(8_000) for name in italian},
         }
     )
 
@@ -78,23 +112,116 @@ def test_all_languages_whose_texts_and_recordings_are_there(root: Path) -> None:
     assert len(corpus.utterances) == 12
 
 
-def test_formats_without_a_header_come_with_the_command_that_converts_them(root: Path) -> None:
-    with pytest.raises(CorpusError) as caught:
-        read_asterisk(root, languages=["es"])
-    assert "got recordings for es as .g722, expected .wav" in str(caught.value)
-    assert f"find {root / SOUNDS} -name '*.g722' -exec sh -c 'ffmpeg -nostdin" in str(caught.value)
+def read_spanish(root: Path, cache: str = "cache") -> Path:
+    (clip,) = read_asterisk(root, languages=["es"], cache=root / cache).utterances
+    assert (clip.id, clip.text) == ("asterisk-core-sounds-es/agent-loginok", "Agente conectado")
+    return clip.path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "sampling_rate"),
+    [
+        ("g722", encoded("g722", 16_000), 16_000),
+        ("sln16", tone(16_000).tobytes(), 16_000),
+        ("sln", tone(8_000).tobytes(), 8_000),
+        ("ulaw", encoded("pcm_mulaw", 8_000), 8_000),
+        ("alaw", encoded("pcm_alaw", 8_000), 8_000),
+    ],
+)
+def test_recordings_without_a_header_are_decoded(
+    root: Path, write_files, suffix: str, data: bytes, sampling_rate: int
+) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.{suffix}": data})
+    path = read_spanish(root)
+    with wave.open(str(path)) as reader:
+        assert (reader.getnchannels(), reader.getsampwidth(), reader.getframerate()) == (1, 2, sampling_rate)
+    samples = load_audio(path).samples
+    assert len(samples) == pytest.approx(DURATION_S * 16_000, abs=2)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.argmax(spectrum) == pytest.approx(440 * DURATION_S, abs=1)
+    assert np.abs(samples).max() == pytest.approx(8000 / 32768, rel=0.2)
+
+
+def test_gsm_frames_become_20_ms_each(root: Path, write_files) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.gsm": (b"\xd0" + bytes(32)) * 10})  # FFmpeg has no encoder
+    assert load_audio(read_spanish(root)).duration == pytest.approx(0.2)
+
+
+def test_a_second_opening_decodes_nothing(root: Path, write_files, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000)})
+    first = read_spanish(root)
+    with monkeypatch.context() as patch:
+        patch.setattr(av, "open", lambda *_, **__: pytest.fail("decoded again"))
+        assert read_spanish(root) == first
+    assert [path for path in (root / "cache").rglob("*") if path.is_file()] == [first]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-2], lambda data: data[:-1] + b"\x7f", lambda _: b""])
+def test_a_damaged_cache_file_is_made_anew(root: Path, write_files, damage) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000)})
+    path = read_spanish(root)
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert read_spanish(root).read_bytes() == whole
+
+
+def test_another_recording_of_the_same_name_is_decoded(root: Path, write_files) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000)})
+    first = read_spanish(root)
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000)[:1600]})
+    second = read_spanish(root)
+    assert (load_audio(first).duration, load_audio(second).duration) == pytest.approx((DURATION_S, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        ({"wav": wav(16_000), "g722": encoded("g722", 16_000)}, "wav"),
+        ({"wav": wav(8_000), "g722": encoded("g722", 16_000)}, "decoded"),
+        ({"wav": b"RIFF", "g722": encoded("g722", 16_000)}, "decoded"),
+        ({"wav": wav(8_000), "gsm": b"\xd0" * 33}, "wav"),
+        ({"wav": wav(8_000), "g722": b""}, "wav"),
+    ],
+)
+def test_the_recording_at_16_khz_is_preferred(root: Path, write_files, files: dict[str, bytes], taken: str) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.{suffix}": data for suffix, data in files.items()})
+    path = read_spanish(root)
+    assert ("wav" if path.parent.name == "es_MX_f_Allison" else "decoded") == taken
+
+
+def test_an_empty_recording_was_never_made(root: Path, write_files) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000), f"{SPANISH_VOICE}/is.g722": b""})
+    read_spanish(root)
+
+
+@pytest.mark.parametrize("data", [b"\xd0" * 40, b"\xd0" * 10])
+def test_a_recording_that_does_not_decode_is_named(root: Path, write_files, data: bytes) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.gsm": data})
+    with pytest.raises(CorpusError, match=r"es_MX_f_Allison/agent-loginok\.gsm: .*; expected FFmpeg's gsm at 8000 Hz"):
+        read_spanish(root)
+    assert not list((root / "cache").rglob("*.wav"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(root: Path, write_files) -> None:
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000), "cache": b"a file"})
+    with pytest.raises(CorpusError, match=r"cache/asterisk/.*set AURICLE_MODEL_DIR"):
+        read_spanish(root)
 
 
 def test_a_missing_package_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no texts for fr, expected the package asterisk-core-sounds-fr"):
         read_asterisk(root, languages=["fr"])
+    with pytest.raises(
+        CorpusError, match=r"no recordings for es .*, expected the package asterisk-core-sounds-es-g722"
+    ):
+        read_asterisk(root, languages=["es"])
     with pytest.raises(CorpusError, match="expected the root of a file tree"):
         read_asterisk(tmp_path / "usr/share/doc")
 
 
 def test_a_line_without_a_prompt_is_named(root: Path, write_files) -> None:
     write_files({f"{DOC}/asterisk-core-sounds-es/core-sounds-es.txt": "; Spanish\n\nAgente conectado\n"})
-    write_files({f"{SOUNDS}/es_MX_f_Allison/agent-loginok.wav": b""})
+    write_files({f"{SOUNDS}/es_MX_f_Allison/agent-loginok.wav": wav(8_000)})
     with pytest.raises(
         CorpusError, match=r"core-sounds-es\.txt, line 3: got 'Agente conectado', expected `prompt: text`"
     ):

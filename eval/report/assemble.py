@@ -27,7 +27,7 @@ from eval.scoring.types import Scores, TranscriptionScores, TranslationScores
 
 __all__ = ["Scored", "make_report", "read_scored", "scored_as_json"]
 
-SUMMARY = ("run", "folder", "decoding", "measure", "value", "95 % interval", "clips", "× real time")
+SUMMARY = ("run", "measure", "value", "95 % interval", "clips", "× real time", "decoding", "folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +107,13 @@ def _summary_row(run: Scored, chapter: Chapter) -> tuple[Cell, ...]:
     speed = None if isinstance(scores, NoiseStudy) else scores.real_time.x_real_time
     return (
         text_cell(chapter.title),
-        text_cell(run.folder.name),
-        text_cell(decoding_in_short(config)),
         text_cell(figure.name),
         text_cell(figure.value),
         text_cell(figure.interval or NO_VALUE),
         count_cell(_n_clips(scores)),
         number_cell(speed, NO_VALUE if speed is None else f"{speed:.2f}"),
+        text_cell(decoding_in_short(config)),
+        text_cell(run.folder.name),
     )
 
 

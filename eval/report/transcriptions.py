@@ -43,7 +43,7 @@ MEASURES = {
     "mixed": ("error rate", "Error rate"),
 }
 FEW_CLUSTERS = 30  # below it, an interval says more about the sample than about the model
-RATE_COLUMNS = ("clips", "units", "counted by", "error rate", "95 % interval", "S", "D", "I", "CER")
+RATE_COLUMNS = ("clips", "error rate", "95 % interval", "S", "D", "I", "units", "counted by", "CER")
 APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
 HOW_COUNTED = (
     "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
@@ -97,24 +97,22 @@ def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Tab
         caption=caption,
         columns=columns(what, *RATE_COLUMNS, texts=("counted by",)),
         rows=tuple(
-            (text_cell(name), *_rate_cells(group), *_count_cells(group, bar))
-            for (name, group), bar in zip(groups.items(), bars, strict=True)
+            (text_cell(name), *_rate_cells(group, bar)) for (name, group), bar in zip(groups.items(), bars, strict=True)
         ),
     )
 
 
-def _rate_cells(group: ErrorGroup) -> tuple[Cell, ...]:
-    return clips_cell(group.n_clips, group.n_failed), count_cell(group.counts.n_ref), text_cell(group.unit)
-
-
-def _count_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
+def _rate_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
     counts, interval = group.counts, group.interval
     return (
+        clips_cell(group.n_clips, group.n_failed),
         number_cell(counts.rate, percent(counts.rate), bar),
         number_cell(interval.low if interval else None, percent_interval(interval)),
         count_cell(counts.substitutions),
         count_cell(counts.deletions),
         count_cell(counts.insertions),
+        count_cell(counts.n_ref),
+        text_cell(group.unit),
         number_cell(group.characters.rate, percent(group.characters.rate)),
     )
 

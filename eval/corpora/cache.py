@@ -23,10 +23,15 @@ def write_cached(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that a kill leaves no half of a file.
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".write-") as folder:
-            written = Path(folder) / path.name
-            written.write_bytes(data)
-            written.replace(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".write-", delete=False) as file:
+            written = Path(file.name)
+            try:
+                file.write(data)
+                file.flush()
+                written.replace(path)
+            except BaseException:
+                written.unlink(missing_ok=True)
+                raise
     except OSError as error:
         message = f"{path}: {error.strerror or error}; expected to write the corpus's audio there"
         raise CorpusError(f"{message}; make room, or set AURICLE_MODEL_DIR to a folder elsewhere") from error

@@ -202,6 +202,17 @@ def test_a_recording_that_does_not_decode_is_named(root: Path, write_files, data
     assert not list((root / "cache").rglob("*.wav"))
 
 
+def test_a_write_that_fails_leaves_nothing(root: Path, write_files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000)})
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(CorpusError, match=r"No space left on device.*make room"):
+        read_spanish(root)
+    assert not [path for path in (root / "cache").rglob("*") if path.is_file()]
+
+
 def test_a_cache_that_cannot_be_written_is_named(root: Path, write_files) -> None:
     write_files({f"{SPANISH_VOICE}/agent-loginok.g722": encoded("g722", 16_000), "cache": b"a file"})
     with pytest.raises(CorpusError, match=r"cache/asterisk/.*set AURICLE_MODEL_DIR"):

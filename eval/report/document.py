@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "FEW_VOICES",
     "NO_VALUE",
     "Bar",
     "Cell",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 NO_VALUE = "–"
+FEW_VOICES = " †"  # after an interval over clips of so few speakers that others could be far outside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +175,11 @@ def percent(rate: float | None, digits: int = 1) -> str:
     return NO_VALUE if rate is None else f"{100 * rate:.{digits}f} %"
 
 
-def percent_interval(interval: Interval | None) -> str:
-    """``11.0 – 13.9 %``."""
-    return NO_VALUE if interval is None else f"{100 * interval.low:.1f} – {100 * interval.high:.1f} %"
+def percent_interval(interval: Interval | None, *, few_voices: bool = False) -> str:
+    """``11.0 – 13.9 %``, with a dagger where it speaks for a few voices alone."""
+    if interval is None:
+        return NO_VALUE
+    return f"{100 * interval.low:.1f} – {100 * interval.high:.1f} %{FEW_VOICES if few_voices else ''}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -43,7 +43,7 @@ def _figure(name: str, result: NoiseResult) -> KeyFigure:
     return KeyFigure(
         name=f"{measure_of(group)} {name}",
         value=percent(group.counts.rate),
-        interval=percent_interval(group.interval) if group.interval else None,
+        interval=percent_interval(group.interval, few_voices=group.few_voices) if group.interval else None,
         meaning=f"{group.counts.n_errors:,} errors in {group.counts.n_ref:,} units of {group.n_clips:,} clips.",
     )
 

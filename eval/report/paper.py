@@ -6,9 +6,9 @@ from typing import Any
 
 from eval.normalizers import Unit
 from eval.published import Decoding, Published, decoding_of, published_rate, published_source
-from eval.report.document import NO_VALUE, Cell, Section, Table, count_cell, number_cell, text_cell
+from eval.report.document import NO_VALUE, Cell, Section, Table, count_cell, counted, number_cell, text_cell
 from eval.report.facts import columns
-from eval.scoring.types import Interval, TranscriptionScores, TranslationScores
+from eval.scoring.types import ErrorGroup, Interval, TranscriptionScores, TranslationGroup, TranslationScores
 
 __all__ = ["rates_beside_the_paper", "translations_beside_the_paper"]
 
@@ -48,7 +48,7 @@ def rates_beside_the_paper(scores: TranscriptionScores) -> Section:
             size=f"{group.counts.n_ref:,} {group.unit}s",
             value=100 * group.counts.rate,
             interval=_times_100(group.interval),
-            remarks=tuple(f"normalizer {other} here" for other in others),
+            remarks=(*_few(group), *(f"normalizer {other} here" for other in others)),
         )
         rows.append(_row(ours, published))
     return _section(rows, scores.config, measure="error rate")
@@ -67,7 +67,7 @@ def translations_beside_the_paper(scores: TranslationScores) -> Section:
             size=f"{group.n_reference_words:,} words",
             value=group.bleu,
             interval=group.bleu_interval,
-            remarks=(),
+            remarks=_few(group),
         )
         rows.append(_row(ours, published))
     return _section(rows, scores.config, measure="BLEU")
@@ -83,14 +83,18 @@ def _is_by_character(published: Published, language: str) -> bool:
 
 
 def _remarks(published: Published) -> tuple[str, ...]:
-    decoding = () if published.same_decoding is not False else (f"{published.decoding} there, another decoding here",)
+    decoding: tuple[str, ...] = ()
+    if published.same_decoding is not None:
+        decoding = (
+            "same decoding" if published.same_decoding else f"{published.decoding} there, another decoding here",
+        )
     return (*decoding, *((published.difference,) if published.difference else ()))
 
 
 def _row(ours: _Ours, published: Published) -> tuple[Cell, ...]:
     interval = ours.interval
     shown = NO_VALUE if interval is None else f"{interval.low:.1f} – {interval.high:.1f}"
-    remarks = (*_remarks(published), *ours.remarks) or ("same decoding",) * (published.same_decoding is True)
+    remarks = (*_remarks(published), *ours.remarks)
     return (
         text_cell(ours.name),
         count_cell(ours.n_clips),
@@ -102,6 +106,10 @@ def _row(ours: _Ours, published: Published) -> tuple[Cell, ...]:
         text_cell(f"Table {published.table}"),
         text_cell("; ".join(remarks)),
     )
+
+
+def _few(group: ErrorGroup | TranslationGroup) -> tuple[str, ...]:
+    return (f"{counted(group.n_clusters, 'speaker')} here",) if group.few_voices else ()
 
 
 def _verdict(ours: float, interval: Interval | None, theirs: float) -> str:

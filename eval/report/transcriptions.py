@@ -42,13 +42,13 @@ MEASURES = {
     Unit.CHARACTER.value: ("CER", "Character error rate"),
     "mixed": ("error rate", "Error rate"),
 }
-FEW_CLUSTERS = 30  # below it, an interval says more about the sample than about the model
 RATE_COLUMNS = ("clips", "error rate", "95 % interval", "S", "D", "I", "units", "counted by", "CER")
 APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
 HOW_COUNTED = (
     "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
     "language is counted in its own unit; CER is by character for every row. Intervals are 95 %, by bootstrap over "
-    "speakers where they are known, over clips otherwise; a single one has none, and its dot in a plot has no line."
+    "speakers where they are known; †: of so few speakers that it is over their clips, and speaks for these voices "
+    "alone. A single clip has none, and its dot in a plot has no line."
 )
 
 
@@ -107,7 +107,7 @@ def _rate_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
     return (
         clips_cell(group.n_clips, group.n_failed),
         number_cell(counts.rate, percent(counts.rate), bar),
-        number_cell(interval.low if interval else None, percent_interval(interval)),
+        number_cell(interval.low if interval else None, percent_interval(interval, few_voices=group.few_voices)),
         count_cell(counts.substitutions),
         count_cell(counts.deletions),
         count_cell(counts.insertions),
@@ -134,7 +134,7 @@ def _figure(name: str, group: ErrorGroup, which: str) -> KeyFigure:
     return KeyFigure(
         name=f"{MEASURES[group.unit][1]}, {name}",
         value=percent(counts.rate),
-        interval=percent_interval(group.interval) if group.interval else None,
+        interval=percent_interval(group.interval, few_voices=group.few_voices) if group.interval else None,
         meaning=f"{counted(counts.n_errors, 'error')} in {counted(counts.n_ref, unit)}, "
         f"{counted(group.n_clips, 'clip')}: {which}.",
     )
@@ -163,9 +163,9 @@ def _caveats(scores: TranscriptionScores) -> Iterable[str]:
     if scores.overall.n_failed:
         failed = counted(scores.overall.n_failed, "clip")
         yield f"{failed} failed; all of their words count as deleted. They are named below."
-    if scores.headline.n_clusters < FEW_CLUSTERS:
+    if scores.headline.few_voices:
         few = counted(scores.headline.n_clusters, "speaker")
-        yield f"Only {few}, or clips of unknown ones: chance decides more than the model."
+        yield f"Only {few}: the intervals marked † speak for these voices alone, and not for others."
 
 
 def _groups_section(

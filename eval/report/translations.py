@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from eval.report.document import (
+    FEW_VOICES,
     NO_VALUE,
     Bar,
     Cell,
@@ -35,7 +36,8 @@ __all__ = ["translation_chapter"]
 TOP_SCORE = 100.0
 REMARK = (
     "BLEU counts words and phrases that translation and reference share, chrF letters; both go to 100. There is one "
-    "reference a clip, and a good translation in other words scores low."
+    "reference a clip, and a good translation in other words scores low. Intervals are 95 %, by bootstrap over "
+    "speakers where they are known; †: of so few speakers that it is over their clips, and speaks for these voices alone."
 )
 
 
@@ -71,7 +73,7 @@ def _figures(overall: TranslationGroup) -> tuple[KeyFigure, ...]:
         KeyFigure(
             name=name,
             value=f"{value:.1f}",
-            interval=_shown(interval) if interval else None,
+            interval=_shown(interval, few_voices=overall.few_voices) if interval else None,
             meaning=f"{meaning}; {size}.",
         )
         for name, value, interval, meaning in (
@@ -100,25 +102,28 @@ def _table(caption: str, what: str, groups: Mapping[str, TranslationGroup]) -> T
                 text_cell(name),
                 clips_cell(group.n_clips, group.n_failed),
                 count_cell(group.n_reference_words),
-                *_score_cells(group.bleu, group.bleu_interval),
-                *_score_cells(group.chrf, group.chrf_interval),
+                *_score_cells(group.bleu, group.bleu_interval, few_voices=group.few_voices),
+                *_score_cells(group.chrf, group.chrf_interval, few_voices=group.few_voices),
             )
             for name, group in groups.items()
         ),
     )
 
 
-def _score_cells(value: float, interval: Interval | None) -> tuple[Cell, ...]:
+def _score_cells(value: float, interval: Interval | None, *, few_voices: bool) -> tuple[Cell, ...]:
     bar = Bar(
         value=value / TOP_SCORE,
         low=interval.low / TOP_SCORE if interval else None,
         high=interval.high / TOP_SCORE if interval else None,
     )
-    return number_cell(value, f"{value:.1f}", bar), number_cell(interval.low if interval else None, _shown(interval))
+    shown = _shown(interval, few_voices=few_voices)
+    return number_cell(value, f"{value:.1f}", bar), number_cell(interval.low if interval else None, shown)
 
 
-def _shown(interval: Interval | None) -> str:
-    return f"{interval.low:.1f} – {interval.high:.1f}" if interval else NO_VALUE
+def _shown(interval: Interval | None, *, few_voices: bool) -> str:
+    if interval is None:
+        return NO_VALUE
+    return f"{interval.low:.1f} – {interval.high:.1f}{FEW_VOICES if few_voices else ''}"
 
 
 def _worst(scores: TranslationScores, n_worst: int) -> Iterable[Section]:

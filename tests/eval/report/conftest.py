@@ -65,12 +65,21 @@ def make_tone(tmp_path: Path) -> Callable[[float], Path]:
 def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Write a run's folder. A clip is (id, language, dataset, reference, hypothesis); a hypothesis of None failed."""
 
-    def write(job: str = "transcribe", clips: Any = SPOKEN, *, name: str = "run", **changes: Any) -> Path:
+    def write(
+        job: str = "transcribe", clips: Any = SPOKEN, *, name: str = "run", speaker: str | None = None, **changes: Any
+    ) -> Path:
         audio = tone(tmp_path / "clip.wav", 0.5)
         references, hypotheses = {}, []
         for clip_id, language, dataset, text, answer in clips:
             references[clip_id] = Reference(
-                key=clip_id, audio=str(audio), text=text, language=language, duration=0.5, dataset=dataset, kind="short"
+                key=clip_id,
+                audio=str(audio),
+                text=text,
+                language=language,
+                duration=0.5,
+                dataset=dataset,
+                kind="short",
+                speaker=speaker,
             )
             named = answer if job == "detect-language" else language
             hypotheses.append(

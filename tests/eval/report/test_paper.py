@@ -1,6 +1,7 @@
 import pytest
 
 from eval.report.paper import rates_beside_the_paper, translations_beside_the_paper
+from eval.report.transcriptions import transcription_chapter
 
 WORDS = ["all", "of", "these", "are", "plain", "words", "that", "nobody", "would", "rewrite"]
 
@@ -28,7 +29,7 @@ def test_figures_stand_beside_each_other(write_run, scored):
     assert (clean["paper, %"], clean["where"], clean["remarks"]) == ("5.0", "Table 8", "same decoding")
     assert (clean["ours, %"], clean["clips"], clean["the paper is"]) == ("4.0", "5", "inside the interval")
     assert near["the paper is"] == "outside: ours is 28.4 higher"
-    assert near["remarks"] == "near match: the paper has Common Voice 5.1"
+    assert near["remarks"] == "same decoding; near match: the paper has Common Voice 5.1"
 
 
 @pytest.mark.parametrize("model", ["base", "a-finetune"])
@@ -62,3 +63,13 @@ def test_only_covost_has_a_translation_beside_it(write_run, scored):
     assert (found["covost2/de"]["paper"], found["covost2/de"]["where"]) == ("11.7", "Table 15")
     other = write_run("translate", (("b", "fr", "fleurs", text, text),), name="other")
     assert "CoVoST 2" in translations_beside_the_paper(scored(other).scores).remarks[0]
+
+
+def test_an_interval_of_few_voices_is_marked(write_run, scored):
+    scores = scored(write_run(clips=clips("librispeech_test-clean", "en", 1), speaker="1089")).scores
+    row = rows(rates_beside_the_paper(scores))["librispeech_test-clean/en"]
+    assert row["remarks"] == "same decoding; 1 speaker here"
+    chapter = transcription_chapter(scores, n_worst=1)
+    assert (chapter.figures[0].interval or "").endswith(" †")
+    assert chapter.sections[0].tables[0].rows[0][3].text.endswith(" †")
+    assert "these voices alone" in chapter.warnings[0]

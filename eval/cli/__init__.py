@@ -7,6 +7,7 @@ import typer
 
 from eval.cli.compare import compare
 from eval.cli.noise import noise
+from eval.cli.normalize import normalize
 from eval.cli.report import report
 from eval.cli.run import run
 from eval.cli.score import score
@@ -37,6 +38,7 @@ app.command()(serve_check)
 app.command()(speed)
 app.command()(suite)
 app.command()(noise)
+app.command()(normalize)
 
 
 def main() -> None:

@@ -12,18 +12,18 @@ __all__ = ["NUMBER_WORDS", "NumberWords"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberWords:
-    """The numerals of one language; words of one value are separated by "/", a missing value is "-"."""
+    """The numerals of one language; words of one value are separated by "/"."""
 
     units: str
-    """0, 1, … 19 or as far as they are single words; two-word numerals are written with "_"."""
+    """0, 1, … 19 or as far as they are words of their own; numerals of two words are written with "_"."""
     tens: str
     """20, 30, … 90."""
+    thousand: str
     hundred: str = ""
     """What 100 is called, also after its multiplier."""
     hundreds: str = ""
     """200, 300, … 900, where they are single words."""
-    thousand: str
-    millions: str
+    millions: str = ""
     """10**6, and 10**9 after a blank."""
     more: Mapping[str, int] = field(default_factory=dict)
     """Numerals that are in no row."""
@@ -310,7 +310,6 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         tens="बीस तीस चालीस पचास साठ सत्तर अस्सी नब्बे",
         hundred="सौ",
         thousand="हज़ार/हजार",
-        millions="- -",
         more={"लाख": 10**5, "करोड़": 10**7, "अरब": 10**9} | _two_digits(HINDI),
         ambiguous="एक दो नौ अरब",
         lone_one="एक",

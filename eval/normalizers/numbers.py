@@ -19,7 +19,7 @@ __all__ = ["NUMBER_RULES"]
 
 DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 # Thousands apart by a plain space; English and the languages of 1.000 write no such numbers.
-GROUPED = re.compile(r"(?<!\S)[0-9]{1,3}(?: [0-9]{3})+(?!\S)")
+GROUPED = re.compile(r"(?<!\S)[0-9]{1,3}(?: [0-9]{3})+(?:,[0-9]+)?(?!\S)")
 GROUPING_LANGUAGES = frozenset(
     {"fr", "ru", "uk", "be", "bg", "pl", "cs", "sk", "sv", "no", "fi", "et", "lv", "lt", "hu"}
 )

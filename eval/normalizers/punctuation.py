@@ -25,6 +25,8 @@ ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|【[^【】]*】")
 APOSTROPHES = "’‘`´ʼʻʹ′‛＇ꞌ՚׳"
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
 GROUPED_BY_SPACE = re.compile("(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f'][0-9]{3})+(?![0-9])")
+GROUPED_BY_POINT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+")
+GROUPED_BY_COMMA = re.compile("[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}")  # and 12,34,567 in India
 NUMBER = re.compile(r"(?<![0-9])[0-9]+(?:[.,٫٬][0-9]+)+(?![0-9])")
 CANDIDATE = re.compile(r"[^\w\s]|_|ฯลฯ|[ฯຯ]")
 ELISIONS = {
@@ -89,8 +91,8 @@ def _number(written: str, mark: str) -> str:
     group = "." if mark == "," else ","
     plain = written.replace("٬", group).replace("٫", mark)
     whole, _, tenths = plain.partition(mark)
-    grouped = rf"[0-9]{{1,3}}(?:\{group}[0-9]{{2}})*\{group}[0-9]{{3}}" if mark == "." else r"[0-9]{1,3}(?:\.[0-9]{3})+"
-    if re.fullmatch(grouped, whole) and (not tenths or tenths.isdecimal()):
+    grouped = GROUPED_BY_POINT if mark == "," else GROUPED_BY_COMMA
+    if grouped.fullmatch(whole) and (not tenths or tenths.isdecimal()):
         return plain.replace(group, "")
     if mark == "," and re.fullmatch(r"[0-9]+\.[0-9]+", plain):  # Latin America writes 3.5, and so do machines
         return plain.replace(".", ",")
@@ -122,8 +124,9 @@ def _punctuation(text: str, language: str | None) -> Iterable[Edit]:
     removed: dict[int, str] = {}
     for match in CANDIDATE.finditer(text):
         i, mark = match.start(), match[0]
-        inside = _is_letter(text[i - 1 : i]) and _is_letter(text[i + 1 : i + 2])
-        if inside and mark in joined:
+        before, after = text[i - 1 : i], text[i + 1 : i + 2]
+        inside = _is_letter(before) and _is_letter(after)
+        if (inside and mark in joined) or (mark == "'" and before.isdecimal() and _is_letter(after)):
             removed[i] = ""
         elif i not in kept and not _is_part(text, i, mark, language):
             removed[i] = " "

@@ -8,11 +8,39 @@ from collections.abc import Mapping
 
 __all__ = ["ABBREVIATIONS", "COMPOUNDS", "FILLERS", "SPELLINGS"]
 
-Table = Mapping[str, str]
+Table = dict[str, str]
 
 
 def _pairs(text: str) -> Table:
     return dict(pair.strip().split("=") for pair in text.replace("\n", " ").split(",") if pair.strip())
+
+
+UNITS = "first second third fourth fifth sixth seventh eighth ninth"
+TEENS = "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
+ROUND = "twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth"
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+
+
+def _ordinals() -> Table:
+    """1st = first, 20th = twentieth: the word, as digits are rare for it."""
+    values = (*range(1, 20), *range(20, 100, 10))
+    words = f"{UNITS} {TEENS} {ROUND}".split()
+    return {_ordinal(value): word for value, word in zip(values, words, strict=True)}
+
+
+def _long_ordinals() -> Table:
+    """Twenty first = 21st; a twenty second delay is none of them."""
+    return {
+        f"{tens} {unit}": _ordinal(20 + 10 * i + j)
+        for i, tens in enumerate(TENS.split())
+        for j, unit in enumerate(UNITS.split(), start=1)
+        if unit != "second"
+    }
+
+
+def _ordinal(value: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{value}{'th' if 10 < value < 20 else endings.get(value % 10, 'th')}"
 
 
 FILLERS: Mapping[str, frozenset[str]] = {
@@ -39,7 +67,8 @@ SPELLINGS: Mapping[str, Table] = {
     "en": _pairs(
         "cannot=can not, gonna=going to, wanna=want to, gotta=got to, alright=all right, noone=no one, "
         "icecream=ice cream, longterm=long term"
-    ),
+    )
+    | _ordinals(),
     "de": _pairs(
         "daß=dass, muß=muss, mußte=musste, mußten=mussten, läßt=lässt, laß=lass, wußte=wusste, wußten=wussten, "
         "bißchen=bisschen, schloß=schloss, fluß=fluss, kuß=kuss, gewiß=gewiss, schluß=schluss, prozeß=prozess, "
@@ -86,7 +115,8 @@ COMPOUNDS: Mapping[str, Table] = {
         "co ordinate=coordinate, co ordination=coordination, wi fi=wifi, good bye=goodbye, on going=ongoing, "
         "under way=underway, t shirt=tshirt, t shirts=tshirts, x ray=xray, health care=healthcare, "
         "child care=childcare, week end=weekend, data base=database, world wide=worldwide"
-    ),
+    )
+    | _long_ordinals(),
     "es": _pairs(f"{EMAIL}, por ciento=porciento"),
     "fr": _pairs("e mail=email, e mails=emails, pour cent=pourcent, week end=weekend, aujourd hui=aujourd'hui"),
     "de": _pairs(

@@ -61,7 +61,8 @@ def spellings_of(language: str | None) -> Mapping[str, str]:
     """Spelling → the spelling that is compared."""
     table = {_nfc(old): _nfc(new) for old, new in SPELLINGS[language or ""].items()}
     if language == "en":
-        table |= {old: new for old, new in json.loads(british_spellings()).items() if old.isalpha() and new.isalpha()}
+        british = json.loads(british_spellings()).items()
+        table |= {old: new for old, new in british if new.isalpha() and new not in FILLERS["en"]}
     return table
 
 

@@ -104,7 +104,7 @@ def draw_rates_in_order(points: Sequence[Point], *, x_label: str, measure: str) 
         for column, point in enumerate(points):
             if point.interval is not None:
                 axes.vlines(column, 100 * point.interval.low, 100 * point.interval.high, color=ACCENT, linewidth=1.2)
-            axes.plot(column, 100 * point.value, "o", color=ACCENT, markersize=5)
+            axes.plot(column, 100 * point.value, "o", color=ACCENT, markersize=5, clip_on=False)
         axes.set_xticks(range(len(points)), [point.label for point in points])
         axes.set_xlim(-0.5, len(points) - 0.5)
         axes.set_ylim(bottom=0)
@@ -173,6 +173,6 @@ def _draw_row(axes: Axes, row: int, point: Point, limit: float) -> None:
         low, high = min(point.interval.low, limit), min(point.interval.high, limit)
         axes.hlines(row, 100 * low, 100 * high, color=ACCENT, linewidth=1.2)
     if point.value <= limit:
-        axes.plot(100 * point.value, row, "o", color=ACCENT, markersize=4.5)
+        axes.plot(100 * point.value, row, "o", color=ACCENT, markersize=4.5, clip_on=False)
     else:
         axes.text(98 * limit, row, f"{100 * point.value:.0f} ›", ha="right", va="center", color=ACCENT)

@@ -37,7 +37,8 @@ TOP_SCORE = 100.0
 REMARK = (
     "BLEU counts words and phrases that translation and reference share, chrF letters; both go to 100. There is one "
     "reference a clip, and a good translation in other words scores low. Intervals are 95 %, by bootstrap over "
-    "speakers where they are known; †: of so few speakers that it is over their clips, and speaks for these voices alone."
+    "speakers where they are known; †: of so few speakers that it is over their clips, and speaks for these voices "
+    "alone."
 )
 
 

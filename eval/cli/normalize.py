@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from asr.languages import to_language_code
 from eval.cli.console import output_console, reported_errors
 from eval.normalizers import Normalizer, NormalizerName, Rewrite, normalizer_for
 
@@ -35,6 +36,7 @@ def normalize(
     long as the words that changed; then the normalizer's name, version and digest, which decide what comes out.
     """
     with reported_errors():
+        language = to_language_code(language) if language else None
         chosen = normalizer_for(normalizer, language)
         for text in texts or _lines():
             if explain:

@@ -6,8 +6,9 @@ the order in which they are applied; each is in one of the modules named in ``SO
 
 The text that comes out is left alone by every rule, so normalizing twice is normalizing once.
 
-Limits: traditional and simplified Chinese are different texts here, and so are Russian words whose ё is printed as е
-where that is another word. Knows no error counts.
+Limits. Traditional and simplified Chinese are different texts. Russian все may be printed for всё, and is another word
+here. Inflected numerals (двух, dvylikos), ordinals other than English ones and words such as French neuf that are also
+no numeral stay words, so digits for them count as an error. Knows no error counts.
 """
 
 import hashlib

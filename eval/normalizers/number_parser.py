@@ -133,7 +133,7 @@ class _Sum:
         if part.kind is Kind.HUNDRED:
             return self._hundred(words)
         if part.kind is Kind.SCALE:
-            return self._scale(part.value, words)
+            return self._scale(part.value)
         return self._add(part, words, joined=joined)
 
     def _add(self, part: Part, words: NumberWords, *, joined: bool) -> "_Sum | None":
@@ -152,9 +152,7 @@ class _Sum:
             return None
         return replace(self, group=(self.group or 1) * 100, room=100, last=Kind.HUNDREDS, room_before=1000)
 
-    def _scale(self, scale: int, words: NumberWords) -> "_Sum | None":
-        if self.group == 1 and scale == 1000 and not words.one_multiplies and not self.total:
-            return None
+    def _scale(self, scale: int) -> "_Sum | None":
         if scale < self.limit:
             if not self.group and self.total:
                 return None

@@ -40,7 +40,7 @@ class NumberWords:
     ambiguous: str = ""
     """Words that count only beside another part of the same number, or among three digits and more."""
     one_multiplies: bool = True
-    """Whether one stands before a hundred or thousand; where it never does, Turkish bir yüz is a face, not 100."""
+    """Whether one stands before a hundred; where it does not, as in Turkish, bir yüz is a face and not 100."""
     lone_one: str = ""
     """What a 1 that stands alone is read as, where that word is ambiguous."""
 

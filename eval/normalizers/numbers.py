@@ -1,7 +1,8 @@
 """The rule that writes spelled numbers as digits. In: words between single spaces. Out: the same, numbers in digits.
 
-A numeral in digits is the one form of all its readings: einundzwanzig and ein und zwanzig, dos and duas. Where a word
-is a numeral and something else, it stays a word unless it is part of a longer number, on both sides of a comparison.
+Digits are the one form of all readings of a number: nineteen hundred, one thousand nine hundred; dois, duas. Where
+a word is a numeral and something else, it stays a word unless it is part of a longer number, on both sides of a
+comparison: French neuf, new, is not 9, but vingt-neuf is 29.
 Knows no grammar of numbers and no punctuation.
 """
 

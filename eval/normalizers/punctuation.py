@@ -21,7 +21,7 @@ af az be bg br bs ca cs da de el es et eu fi fo fr gl hr hu hy id is it ka kk lb
 sq sr sv tg tk tr tt uk uz vi
 """
 COMMA_LANGUAGES = frozenset(DECIMAL_COMMA.split())
-ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|【[^【】]*】")
+ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>\s]*>|【[^【】]*】")
 APOSTROPHES = "’‘`´ʼʻʹ′‛＇ꞌ՚׳"
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
 GROUPED_BY_SPACE = re.compile("(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f'][0-9]{3})+(?![0-9])")

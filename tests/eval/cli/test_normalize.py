@@ -38,5 +38,11 @@ def test_a_wrong_option_is_explained(option: list[str]) -> None:
     assert runner.invoke(cli.app, ["normalize", "a", *option]).exit_code == 2
 
 
+def test_a_language_that_nobody_knows_is_refused() -> None:
+    result = runner.invoke(cli.app, ["normalize", "a", "--language", "hindy"])
+    assert result.exit_code == 1
+    assert "hindy" in result.stderr
+
+
 def test_help_teaches_by_example() -> None:
     assert "auricle-eval normalize" in runner.invoke(cli.app, ["normalize", "--help"]).output

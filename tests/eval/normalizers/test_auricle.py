@@ -1,5 +1,7 @@
+import json
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -110,6 +112,13 @@ def test_every_number_word_reaches_the_parser_as_it_stands_in_the_table(language
     for words, part in lexicon.parts.items():
         if len(words) > 1 or words[0] not in lexicon.ambiguous:
             assert AURICLE.normalize(" ".join(words), language) == str(part.value)
+
+
+def test_references_of_the_corpora_are_normalized_once_and_for_all(shared: Path) -> None:
+    lines = (shared / "data" / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    for clip in map(json.loads, lines):
+        once = AURICLE.normalize(clip["text"] or "", clip["language"])
+        assert AURICLE.normalize(once, clip["language"]) == once
 
 
 def test_marks_that_whisper_basic_tears_out_stay() -> None:

@@ -116,7 +116,7 @@ def _with_decimals(lexicon: Lexicon, words: Sequence[str], items: Sequence[Item]
 
 
 def _are_whole(*items: Item) -> bool:
-    return all(item.digits.isdecimal() for item in items)
+    return all(item.digits.isdecimal() and (item.firm or item.is_digit) for item in items)
 
 
 def _one(items: Sequence[Item], between: str = "", *, is_open: bool = False) -> Item:

@@ -24,10 +24,11 @@ COMMA_LANGUAGES = frozenset(DECIMAL_COMMA.split())
 ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>\s]*>|【[^【】]*】")
 APOSTROPHES = "’‘`´ʼʻʹ′‛＇ꞌ՚׳"
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
-GROUPED_BY_SPACE = re.compile("(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f'][0-9]{3})+(?![0-9])")
+BLANKS = "\u00a0\u2009\u202f'"
+GROUPED_BY_BLANK = re.compile(f"(?<![0-9.,])[0-9]{{1,3}}(?:[{BLANKS}][0-9]{{3}})+(?![0-9])")
 GROUPED_BY_POINT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+")
 GROUPED_BY_COMMA = re.compile("[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}")  # and 12,34,567 in India
-NUMBER = re.compile(r"(?<![0-9])[0-9]+(?:[.,٫٬][0-9]+)+(?![0-9])")
+NUMBER = re.compile(rf"(?<![0-9])[0-9]+(?:[.,٫٬{BLANKS}][0-9]+)+(?![0-9])")
 CANDIDATE = re.compile(r"[^\w\s]|_|ฯลฯ|[ฯຯ]")
 ELISIONS = {
     "fr": re.compile("(?<![^\\W\\d_])(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)(')(?=[^\\W\\d_])"),
@@ -82,14 +83,13 @@ def _elisions(text: str, language: str | None) -> Iterable[Edit]:
 
 def _separators(text: str, language: str | None) -> Iterable[Edit]:
     mark = decimal_mark(language)
-    edits = [Edit(m.start(), m.end(), re.sub("[^0-9]", "", m[0])) for m in GROUPED_BY_SPACE.finditer(text)]
-    edits += [Edit(m.start(), m.end(), _number(m[0], mark)) for m in NUMBER.finditer(text)]
-    return sorted(edits, key=lambda edit: edit.start)
+    return (Edit(match.start(), match.end(), _number(match[0], mark)) for match in NUMBER.finditer(text))
 
 
 def _number(written: str, mark: str) -> str:
     group = "." if mark == "," else ","
-    plain = written.replace("٬", group).replace("٫", mark)
+    plain = GROUPED_BY_BLANK.sub(lambda match: re.sub("[^0-9]", "", match[0]), written)
+    plain = plain.replace("٬", group).replace("٫", mark)
     whole, _, tenths = plain.partition(mark)
     grouped = GROUPED_BY_POINT if mark == "," else GROUPED_BY_COMMA
     if grouped.fullmatch(whole) and (not tenths or tenths.isdecimal()):

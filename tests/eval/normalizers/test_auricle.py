@@ -1,6 +1,7 @@
 import json
 import re
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from eval.normalizers import NormalizerName, normalizer_for
 from eval.normalizers.auricle import SOURCES, AuricleNormalizer
 from eval.normalizers.number_parser import lexicon_for
 from eval.normalizers.number_words import NUMBER_WORDS
+from eval.normalizers.rules import apply_edits
 from eval.normalizers.types import Rewrite
 from eval.normalizers.word_tables import ABBREVIATIONS, COMPOUNDS, FILLERS, SPELLINGS
 from eval.normalizers.words import spellings_of
@@ -50,6 +52,15 @@ def test_the_explanation_made_step_by_step_is_the_normalized_text(text: str, lan
     explanation = AURICLE.explain(text, language)
     assert all(rewrite.before != rewrite.after for rewrite in explanation)
     assert made(text, explanation) == AURICLE.normalize(text, language)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=texts, language=st.sampled_from(LANGUAGES))
+def test_edits_of_a_rule_are_in_order_and_apart(text: str, language: str | None) -> None:
+    for rule in AuricleNormalizer().rules:
+        edits = rule.edits(text, language)
+        assert all(left.end <= right.start for left, right in pairwise(edits)), rule.name
+        text = apply_edits(text, edits)
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,8 +1,9 @@
 """The rule that writes Chinese and Japanese numerals as digits. In: text. Out: the same, well-formed numbers in digits.
 
 A run of numerals is read only as a whole, and only if it cannot be taken for anything else: 二十三, 一百零五, 3万, and
-four digits in a row or three with a 〇 (二〇一一). Left alone are single characters (一般, 十分, 三明治), about-numbers
-(三四个, 十七八岁), colloquial ends (三万五 is 35,000) and units without a number (万一, 千万). Knows no other numerals.
+four digits in a row or three with a 〇 (二〇一一). Left alone are single characters (一般, 十分, 三明治; not after 百分之,
+percent), about-numbers (三四个, 十七八岁), colloquial ends (三万五 is 35,000) and units without a number (万一, 千万).
+Knows no other numerals.
 """
 
 import re
@@ -21,6 +22,10 @@ TENS = {"十": 10, "百": 100, "千": 1000}
 MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
 NUMERALS = "".join((*DIGITS, *TENS, *MYRIADS))
 RUN = re.compile(rf"(?<![0-9.,])(?:[0-9]++(?:\.[0-9]++)?)?[{NUMERALS}][0-9{NUMERALS}]*+(?![0-9.,])")
+DECIMAL = re.compile(
+    rf"(?<![0-9.,])([0-9{NUMERALS}]++)[点點]([〇零一二三四五六七八九]++)(?![0-9.,{NUMERALS}分刻])"
+)  # not o'clock
+PERCENT = "百分之"
 DIGIT_BY_DIGIT = re.compile("[〇零一二三四五六七八九]+")
 ONES = "一二两兩三四五六七八九1-9"
 SECTION = re.compile(f"(?:([{ONES}]?)千)?[零〇]?(?:([{ONES}]?)百)?(?:[零〇]?([{ONES}]?)十|[零〇])?([{ONES}]?)")
@@ -29,9 +34,27 @@ PARTS = re.compile("(?:([^兆]+)兆)?(?:([^亿億]+)[亿億])?(?:([^万萬]+)[�
 
 def _numerals(text: str, language: str | None) -> Iterable[Edit]:
     for match in RUN.finditer(text):
-        value = _value(match[0], bare=language == "ja")
+        if text.endswith(PERCENT, 0, match.start()):
+            value = _whole(match[0], bare=True)
+        else:
+            value = _value(match[0], bare=language == "ja")
         if value is not None:
             yield Edit(match.start(), match.end(), value)
+
+
+def _decimals(text: str, language: str | None) -> Iterable[Edit]:  # noqa: ARG001
+    for match in DECIMAL.finditer(text):
+        whole = _whole(match[1], bare=text.endswith(PERCENT, 0, match.start()))
+        if whole is not None:
+            tenths = "".join(str(DIGITS[char]) for char in match[2])
+            yield Edit(match.start(), match.end(), f"{whole}.{tenths}")
+
+
+def _whole(run: str, *, bare: bool) -> str | None:
+    """Where only a number can stand, so that one character is enough."""
+    if run.isdecimal():
+        return run
+    return str(DIGITS[run]) if run in DIGITS else "100" if run == "百" and bare else _value(run, bare=bare)
 
 
 def _value(run: str, *, bare: bool) -> str | None:
@@ -89,6 +112,12 @@ def _digit(char: str | None) -> int:
 
 
 CJK_NUMBER_RULES = (
+    Rule(
+        name="chinese decimals",
+        reason="九十九点九 and 99.9 are read alike; 三点五分 is a time of day.",
+        find=_decimals,
+        languages=("zh", "yue"),
+    ),
     Rule(
         name="chinese numerals",
         reason="二十三 and 23 are read alike; words that only contain a numeral are left alone.",

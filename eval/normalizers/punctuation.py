@@ -7,7 +7,7 @@ Knows no words except those for %, $ and the like.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from eval.normalizers.rules import Edit, Rule, whitespace_edits
@@ -113,9 +113,15 @@ def _signs(text: str, language: str | None) -> Iterable[Edit]:
             yield Edit(match.start(), match.end(), f" {words['&'][0]} " if "&" in words else "&")
             continue
         count = match["count"] or match["number"]
-        one, many = words[match["before"] or match["after"]]
-        word = one if count == "1" else many
+        word = _form(words[match["before"] or match["after"]], count)
         yield Edit(match.start(), match.end(), f" {word.format(count)} " if "{}" in word else f" {count} {word} ")
+
+
+def _form(forms: Sequence[str], count: str) -> str:
+    if len(forms) < 3 or not count.isdecimal():
+        return forms[0] if count == "1" else forms[1]
+    tens = count[-2:-1] == "1"
+    return forms[0 if count[-1] == "1" and not tens else 1 if count[-1] in "234" and not tens else 2]
 
 
 def _punctuation(text: str, language: str | None) -> Iterable[Edit]:

@@ -1,13 +1,14 @@
 """How a sign beside a number is read: language → sign → its word after 1 and after other numbers.
 
-Only languages in which one form or two are enough; elsewhere a sign is dropped like punctuation. Knows no rule.
+A third form is for 5 and more, where Russian has one. Languages with other plurals are left out: there a sign is
+dropped like punctuation. Knows no rule.
 """
 
 from collections.abc import Mapping
 
 __all__ = ["SCALES_AFTER_MONEY", "SIGN_WORDS"]
 
-Forms = tuple[str, str]
+Forms = tuple[str, ...]
 
 
 def _forms(text: str) -> Mapping[str, Forms]:
@@ -15,7 +16,7 @@ def _forms(text: str) -> Mapping[str, Forms]:
     table: dict[str, Forms] = {}
     for entry in text.split(","):
         sign, one, *many = (form.replace("_", " ") for form in entry.split())
-        table[sign] = (one, many[0] if many else one)
+        table[sign] = (one, *(many or [one]))
     return table
 
 
@@ -35,6 +36,8 @@ SIGN_WORDS: Mapping[str, Mapping[str, Forms]] = {
     "fi": _forms("% prosentti prosenttia, $ dollari dollaria, € euro euroa, £ punta puntaa, ° aste astetta, & ja"),
     "hu": _forms("% százalék, $ dollár, € euró, £ font, ° fok, & és"),
     "et": _forms("% protsent protsenti, $ dollar dollarit, € euro eurot, £ nael naela, ° kraad kraadi, & ja"),
+    "ru": _forms("% процент процента процентов, $ доллар доллара долларов, ° градус градуса градусов, & и"),
+    "pl": _forms("% procent, & i"),
     "hi": _forms("% प्रतिशत, $ डॉलर, & और"),
     "id": _forms("% persen, $ dolar, € euro, & dan"),
     "vi": _forms("% phần_trăm, $ đô_la"),

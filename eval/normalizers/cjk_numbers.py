@@ -1,7 +1,7 @@
 """The rule that writes Chinese and Japanese numerals as digits. In: text. Out: the same, well-formed numbers in digits.
 
 A run of numerals is read only as a whole, and only if it cannot be taken for anything else: 二十三, 一百零五, 3万, and
-four digits in a row or three with a 〇 (二〇一一). Left alone are single characters (一般, 十分, 三明治; not after 百分之,
+four digits in a row or three with a 〇 (二〇一一). Left alone are single characters (一般, 十分; not after 百分之,
 percent), about-numbers (三四个, 十七八岁), colloquial ends (三万五 is 35,000) and units without a number (万一, 千万).
 Knows no other numerals.
 """

@@ -24,7 +24,7 @@ GROUPED = re.compile(r"(?<!\S)[0-9]{1,3}(?: [0-9]{3})+(?:,[0-9]+)?(?!\S)")
 GROUPING_LANGUAGES = frozenset(
     {"fr", "ru", "uk", "be", "bg", "pl", "cs", "sk", "sv", "no", "fi", "et", "lv", "lt", "hu"}
 )
-CENTURIES = frozenset({"16", "17", "18", "19", "20"})  # of years that are read as two numbers
+CENTURIES = frozenset(map(str, range(13, 21)))  # of years that are read as two numbers; up to 12 it may be the hour
 N_SPOKEN_DIGITS = 3  # so many digits in a row are a code; two may be two numbers
 
 

@@ -7,7 +7,7 @@ AURICLE = normalizer_for(NormalizerName.AURICLE, None)
 NUMBERS = {
     "en": "one hundred and five=105, two thousand and twenty three=2023, nineteen ninety-five=1995, "
     "twenty twenty=2020, nineteen oh five=1905, nineteen hundred=1900, one two three oh five=12305, "
-    "five oh=5 oh, 2.5 million=2500000, "
+    "fourteen fifty-five=1455, eleven fifty=11 50, five oh=5 oh, 2.5 million=2500000, "
     "three point one four=3.14, two and three=2 and 3, "
     "a hundred=a 100, five hundred thousand=500000, "
     "one six one eight=1618, 100 and five=100 and 5, two million=2000000, seven seven=7 7",

@@ -120,8 +120,9 @@ def _table(url: str, checks: Sequence[Check]) -> Table:
 def _measures(verdict: CorpusVerdict) -> list[str]:
     overall, speed = verdict.scores.overall, verdict.scores.real_time
     rate = with_interval(overall.counts.rate, overall.interval)
+    units = "words or characters" if overall.unit == "mixed" else f"{overall.unit}s"
     lines = [
-        f"Error rate: {rate} % by {overall.unit}, {overall.counts.n_ref} units in {overall.n_clips} clips, "
+        f"Error rate: {rate} %, {overall.counts.n_ref} {units} in {overall.n_clips} clips, "
         f"{overall.n_failed} failed"
     ]
     if verdict.latency is not None:

@@ -10,8 +10,8 @@ from eval.scoring import Interval, score_run
 
 # What programs read today; a key that goes, or changes its meaning, breaks them.
 GROUP_KEYS = {
-    "wer", "interval", "unit", "n_clips", "n_failed", "n_clusters", "few_voices", "n_ref", "hits", "substitutions", "deletions",
-    "insertions", "cer", "cer_interval", "by_word", "by_character",
+    "wer", "interval", "unit", "n_clips", "n_failed", "n_clusters", "few_voices", "n_ref", "hits", "substitutions",
+    "deletions", "insertions", "cer", "cer_interval", "by_word", "by_character",
 }  # fmt: skip
 KEYS = {
     "job", "overall", "headline", "words", "characters", "languages", "datasets", "dataset_languages", "lengths",

@@ -9,7 +9,7 @@ Knows no model and no normalizer.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +22,20 @@ from eval.errors import ResultsError, RunMismatchError
 from eval.jobs import Job
 from eval.targets import PhaseTimes
 
-__all__ = ["Hypothesis", "HypothesisStore", "Reference", "StoredRun", "read_run"]
+__all__ = [
+    "ConfigDifference",
+    "Hypothesis",
+    "HypothesisStore",
+    "Reference",
+    "StoredRun",
+    "config_differences",
+    "read_run",
+]
 
 HYPOTHESES, REFERENCES, RUN, LOCK = "hypotheses.jsonl", "references.json", "run.json", "run.lock"
 INFORMATIVE = frozenset({"corpus_sha256"})  # in run.json, and free to differ when a run is continued
+LONE_SURROGATES = "backslashreplace"  # a file name or answer may have them; so written, they are JSON's own escapes
+ANEW = "make the run anew in another folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +111,16 @@ class StoredRun:
     hypotheses: Mapping[str, Hypothesis]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigDifference:
+    """One entry of two runs' configurations that is not the same; None where a run does not have it."""
+
+    key: str
+    """Dotted: ``options.beam_size``."""
+    a: Any
+    b: Any
+
+
 class HypothesisStore:
     """Appends hypotheses to the folder of a run; a context manager. ``finished`` has the clips already there."""
 
@@ -119,16 +139,20 @@ class HypothesisStore:
                 complete = _complete_lines(path)
                 self.finished = _current(_parse_hypotheses(path, complete), references)
                 os.truncate(path, len(complete))  # a line torn by a kill goes, and its clip is done again
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("a", encoding="utf-8", errors=LONE_SURROGATES)
         except BaseException:
             self._lock.release()
             raise
 
     def append(self, hypothesis: Hypothesis) -> None:
-        """Add one line and hand it to the operating system."""
+        """Add one line and hand it to the operating system. Raises ResultsError when it cannot be written."""
         fields = {key: value for key, value in asdict(hypothesis).items() if value is not None}
-        self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            message = f"{self._file.name}: {error.strerror or error}; make room, and repeat the command to continue"
+            raise ResultsError(message) from error
         self.finished[hypothesis.id] = hypothesis
 
     def __enter__(self) -> Self:
@@ -137,8 +161,21 @@ class HypothesisStore:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()
+        except OSError:  # what is left in its buffer is the line that `append` has failed on
+            if exc is None:
+                raise
+        finally:
+            self._lock.release()
+
+
+def config_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[ConfigDifference]:
+    """What differs between the configurations of two runs, by key."""
+    flat_a, flat_b = dict(_flattened(a)), dict(_flattened(b))
+    for key in sorted(flat_a.keys() | flat_b.keys()):
+        if flat_a.get(key) != flat_b.get(key):
+            yield ConfigDifference(key=key, a=flat_a.get(key), b=flat_b.get(key))
 
 
 def read_run(folder: Path) -> StoredRun:
@@ -149,7 +186,9 @@ def read_run(folder: Path) -> StoredRun:
         try:
             references[clip_id] = Reference(**fields)
         except TypeError as error:
-            raise ResultsError(f"{folder / REFERENCES}, clip {clip_id!r}: {error}") from error
+            raise ResultsError(
+                f"{folder / REFERENCES}, clip {clip_id!r}: {error}; if another version wrote it, {ANEW}"
+            ) from error
     path = folder / HYPOTHESES
     hypotheses = _parse_hypotheses(path, _complete_lines(path)) if path.exists() else {}
     return StoredRun(config=config, references=references, hypotheses=_current(hypotheses, references))
@@ -186,9 +225,9 @@ def _check_same_configuration(folder: Path, config: Mapping[str, Any]) -> None:
     there = _read_object(folder / RUN)
     here = json.loads(json.dumps(config))  # as it reads after being written: tuples become lists
     differences = [
-        f"  {key}: there {json.dumps(there.get(key))}, now {json.dumps(here.get(key))}"
-        for key in sorted((there.keys() | here.keys()) - INFORMATIVE)
-        if there.get(key) != here.get(key)
+        f"  {entry.key}: there {json.dumps(entry.a)}, now {json.dumps(entry.b)}"
+        for entry in config_differences(there, here)
+        if entry.key not in INFORMATIVE
     ]
     if differences:
         message = (
@@ -196,6 +235,14 @@ def _check_same_configuration(folder: Path, config: Mapping[str, Any]) -> None:
             "Give another folder to --out, or repeat the options of the earlier run to continue it."
         )
         raise RunMismatchError(message)
+
+
+def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _complete_lines(path: Path) -> bytes:
@@ -210,9 +257,9 @@ def _parse_hypotheses(path: Path, data: bytes) -> dict[str, Hypothesis]:
             fields = json.loads(line)
             times = fields.pop("times", None)
             hypothesis = Hypothesis(**fields, times=None if times is None else PhaseTimes(**times))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             message = f"{path}, line {number}: {error}; delete the line and run again to redo its clip"
-            raise ResultsError(message) from error
+            raise ResultsError(f"{message}; if another version wrote it, {ANEW}") from error
         hypotheses[hypothesis.id] = hypothesis
     return hypotheses
 
@@ -232,14 +279,16 @@ def _read_object(path: Path) -> dict[str, Any]:
         message = f"{path}: {error.strerror or error}; expected the folder of an `auricle-eval run`"
         raise ResultsError(message) from error
     except ValueError as error:
-        raise ResultsError(f"{path}: got no valid JSON ({error})") from error
+        raise ResultsError(f"{path}: got no valid JSON ({error}); {ANEW}") from error
     if not isinstance(value, dict):
-        raise ResultsError(f"{path}: got {type(value).__name__}, expected a JSON object")
+        message = f"{path}: got {type(value).__name__}, expected a JSON object; {ANEW}"
+        raise ResultsError(message)
     return value
 
 
 def _write_object(path: Path, value: Mapping[str, Any]) -> None:
     # Written beside and renamed, so that a kill leaves the old file or the new one, never half of one.
     written = path.with_suffix(".tmp")
-    written.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    written.write_text(text, encoding="utf-8", errors=LONE_SURROGATES)
     written.replace(path)

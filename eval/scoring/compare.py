@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.errors import ResultsError
-from eval.hypotheses import Reference, StoredRun
+from eval.hypotheses import ConfigDifference, Reference, StoredRun, config_differences
 from eval.jobs import Job
 from eval.normalizers import NormalizerName
 from eval.scoring.bootstrap import Difference, Statistic, paired_difference, ratio, sum_by_cluster
@@ -29,7 +29,6 @@ __all__ = [
     "ComparedGroup",
     "ComparedMeasure",
     "Comparison",
-    "ConfigDifference",
     "Measure",
     "compare_runs",
 ]
@@ -42,16 +41,6 @@ class Measure(StrEnum):
     BLEU = "bleu"  # 0 to 100
     CHRF = "chrf"  # 0 to 100
     ACCURACY = "accuracy"  # fraction of languages named right
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigDifference:
-    """One entry of the configurations that is not the same; None where a run does not have it."""
-
-    key: str
-    """Dotted: ``options.beam_size``."""
-    a: Any
-    b: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +144,7 @@ def compare_runs(a: StoredRun, b: StoredRun, *, normalizer: NormalizerName = Nor
     return Comparison(
         config_a=a.config,
         config_b=b.config,
-        differences=tuple(_config_differences(a.config, b.config)),
+        differences=tuple(config_differences(a.config, b.config)),
         n_common=len(common),
         n_only_a=len(a.hypotheses.keys() - b.hypotheses.keys()),
         n_only_b=len(b.hypotheses.keys() - a.hypotheses.keys()),
@@ -312,18 +301,3 @@ def _changes(clips: Iterable[_Clip], *, less_is_better: bool) -> tuple[ClipChang
         )
         for clip in changed
     )
-
-
-def _config_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[ConfigDifference]:
-    flat_a, flat_b = dict(_flattened(a)), dict(_flattened(b))
-    for key in sorted(flat_a.keys() | flat_b.keys()):
-        if flat_a.get(key) != flat_b.get(key):
-            yield ConfigDifference(key=key, a=flat_a.get(key), b=flat_b.get(key))
-
-
-def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_finished_run_asks_nothing(plan, tmp_path, fake_target, progress) -> N
 def test_another_configuration_is_refused(plan, tmp_path, fake_target, progress) -> None:
     run_corpus(plan, fake_target(), tmp_path, progress)
     greedy = RunPlan(corpus=plan.corpus, options=TranscribeOptions(beam_size=1))
-    with pytest.raises(RunMismatchError, match=r'options: there .*"beam_size": 5.* now .*"beam_size": 1[\s\S]*--out'):
+    with pytest.raises(RunMismatchError, match=r"\n  options\.beam_size: there 5, now 1\n.*--out"):
         run_corpus(greedy, fake_target(), tmp_path, progress)
     with pytest.raises(RunMismatchError, match='model: there "fake", now "other"'):
         run_corpus(plan, fake_target(model="other"), tmp_path, progress)
@@ -128,9 +129,39 @@ def test_a_folder_of_something_else_is_refused(plan, tmp_path, fake_target, prog
         run_corpus(plan, fake_target(), tmp_path, progress)
 
 
-def test_a_damaged_line_is_named(plan, tmp_path, fake_target, progress) -> None:
+@pytest.mark.parametrize("damaged", ["{}", "1", "null", "[]", '{"id": "en-1"', '{"id": "en-1", "times": 1}'])
+def test_a_damaged_line_is_named(plan, tmp_path, fake_target, progress, damaged) -> None:
     run_corpus(plan, fake_target(), tmp_path, progress)
     path = tmp_path / "hypotheses.jsonl"
-    path.write_text("{}\n" + path.read_text("utf-8"), "utf-8")
-    with pytest.raises(ResultsError, match=r"hypotheses\.jsonl, line 1"):
+    path.write_text(f"{damaged}\n" + path.read_text("utf-8"), "utf-8")
+    with pytest.raises(ResultsError, match=r"hypotheses\.jsonl, line 1.*delete the line"):
         read_run(tmp_path)
+
+
+def test_a_run_of_another_version_is_said_to_be_one(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target(), tmp_path, progress)
+    path = tmp_path / "references.json"
+    path.write_text(path.read_text("utf-8").replace('"key"', '"digest"'), "utf-8")
+    with pytest.raises(ResultsError, match=r"references\.json, clip 'en-1'.*another version"):
+        read_run(tmp_path)
+
+
+def test_half_of_a_surrogate_pair_is_kept(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target({"en-1": "grin \ud83d"}), tmp_path, progress)
+    assert read_run(tmp_path).hypotheses["en-1"].text == "grin \ud83d"
+    assert run_corpus(plan, fake_target(), tmp_path, progress).n_resumed == 4
+
+
+def test_a_full_disk_is_an_error_that_says_so(plan, tmp_path, fake_target, progress) -> None:
+    class FullTarget(fake_target):
+        def transcribe(self, path, options):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+            return super().transcribe(path, options)
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(ResultsError, match=r"hypotheses\.jsonl: File too large; make room"):
+            run_corpus(plan, FullTarget(), tmp_path, progress)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run_corpus(plan, fake_target(), tmp_path, progress).n_resumed == 0

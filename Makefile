@@ -29,12 +29,18 @@ check: $(VENV)/.setup
 # transcribed in several ways; stopped, it continues, and made again it transcribes nothing.
 DATA ?= ../shared/data
 REPORT := out/report
+# Short English clips, a crowd for the paper's pub, rooms by their impulse responses.
+NOISE := --only language=en --only kind=short --only dataset=common_voice_6.1,librispeech_test-clean,fleurs,ljspeech \
+	--limit 24 --kind white --kind babble --noise-dir $(DATA)/noise/max_crowd_cheering.flac --reverb-dir $(DATA)/rir \
+	--beam-size 1 --temperature 0,0.4
 report: setup
 	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base
 	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-greedy --beam-size 1 --temperature 0
 	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/tiny.en --model tiny.en --only language=en
 	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-into-english --task translate --only language=es,fr,ja
 	$(BIN)/auricle-eval run $(DATA)/manifest.jsonl --out $(REPORT)/base-languages --task detect-language
+	$(BIN)/auricle-eval noise $(DATA)/manifest.jsonl --out $(REPORT)/noise-base $(NOISE)
+	$(BIN)/auricle-eval noise $(DATA)/manifest.jsonl --out $(REPORT)/noise-tiny.en --model tiny.en $(NOISE)
 	$(BIN)/auricle-eval report $(REPORT)/* --html $(REPORT).html --markdown $(REPORT).md --json $(REPORT).json
 
 $(BIN)/python:

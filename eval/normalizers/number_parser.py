@@ -66,7 +66,7 @@ def lexicon_for(language: str | None) -> Lexicon | None:
         n_longest=max(map(len, parts)),
         joiners=_names(words.joiner),
         decimals=_names(words.decimal),
-        ambiguous=frozenset(_nfc(words.ambiguous).split()),
+        ambiguous=frozenset(_nfc(words.ambiguous).split()) | _plurals(words),
     )
 
 
@@ -76,6 +76,12 @@ def _nfc(text: str) -> str:
 
 def _names(alternatives: str) -> frozenset[str]:
     return frozenset(_nfc(alternatives).split("/")) - {""}
+
+
+def _plurals(words: NumberWords) -> frozenset[str]:
+    """Thousands and millions: of people, a few, two; a number only where another one counts them."""
+    scales = f"{words.thousand} {words.millions}".split()
+    return frozenset(name for scale in scales for name in _nfc(scale).split("/")[1:])
 
 
 def _parts(words: NumberWords) -> Iterator[tuple[str, Part]]:

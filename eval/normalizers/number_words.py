@@ -19,12 +19,13 @@ class NumberWords:
     tens: str
     """20, 30, … 90."""
     thousand: str
+    """What 1000 is called; the forms after the first are plurals, as in ``millions``: alone they are no number."""
     hundred: str = ""
     """What 100 is called, also after its multiplier."""
     hundreds: str = ""
     """200, 300, … 900, where they are single words."""
     millions: str = ""
-    """10**6, and 10**9 after a blank."""
+    """10**6, and 10**9 after a blank; the singular first."""
     more: Mapping[str, int] = field(default_factory=dict)
     """Numerals that are in no row."""
     joiner: str = ""
@@ -142,6 +143,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         tens="tjugo trettio fyrtio femtio sextio sjuttio åttio nittio",
         hundred="hundra",
         thousand="tusen",
+        more={"ettusen": 1000},
         millions="miljon/miljoner miljard/miljarder",
         solid=True,
         decimal="komma",
@@ -157,7 +159,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         millions="milione/milioni miliardo/miliardi",
         solid=True,
         decimal="virgola",
-        ambiguous="un una sei vent trent quarant cinquant sessant settant ottant novant cent mila",
+        ambiguous="un una sei vent trent quarant cinquant sessant settant ottant novant cent",
     ),
     "pt": NumberWords(
         units="zero um/uma dois/duas três quatro cinco seis sete oito nove dez onze doze treze catorze/quatorze quinze "
@@ -184,7 +186,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         joiner="i",
         joins_after=frozenset({TENS}),
         decimal="coma",
-        ambiguous="un una u set nou deu",
+        ambiguous="un una u set nou deu cents",
     ),
     "ro": NumberWords(
         units="zero unu/un/una/o doi/două trei patru cinci șase șapte opt nouă zece unsprezece "
@@ -197,7 +199,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         joiner="și",
         joins_after=frozenset({TENS}),
         decimal="virgulă",
-        ambiguous="un una o nouă",
+        ambiguous="un una o nouă sute",
     ),
     "ru": NumberWords(
         units="ноль/нуль один/одна/одно два/две три четыре пять шесть семь восемь девять десять одиннадцать двенадцать "
@@ -253,7 +255,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         hundred="šimtas/šimtai",
         thousand="tūkstantis/tūkstančiai/tūkstančių",
         millions="milijonas/milijonai/milijonų milijardas/milijardai/milijardų",
-        ambiguous="vienas viena",
+        ambiguous="vienas viena šimtai",
         lone_one="vienas",
     ),
     "tr": NumberWords(
@@ -279,7 +281,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         millions="miljoona/miljoonaa miljardi/miljardia",
         solid=True,
         decimal="pilkku",
-        ambiguous="yksi kuusi sataa tuhatta",
+        ambiguous="yksi kuusi sataa",
         lone_one="yksi",
     ),
     "et": NumberWords(
@@ -309,7 +311,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         units="शून्य एक दो तीन चार पाँच/पांच छह/छः/छे सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह सोलह सत्रह अठारह उन्नीस",
         tens="बीस तीस चालीस पचास साठ सत्तर अस्सी नब्बे",
         hundred="सौ",
-        thousand="हज़ार/हजार",
+        thousand="हज़ार",
         more={"लाख": 10**5, "करोड़": 10**7, "अरब": 10**9} | _two_digits(HINDI),
         ambiguous="एक दो नौ अरब",
         lone_one="एक",

@@ -36,7 +36,7 @@ SIGN_WORDS: Mapping[str, Mapping[str, Forms]] = {
     "fi": _forms("% prosentti prosenttia, $ dollari dollaria, € euro euroa, £ punta puntaa, ° aste astetta, & ja"),
     "hu": _forms("% százalék, $ dollár, € euró, £ font, ° fok, & és"),
     "et": _forms("% protsent protsenti, $ dollar dollarit, € euro eurot, £ nael naela, ° kraad kraadi, & ja"),
-    "ru": _forms("% процент процента процентов, $ доллар доллара долларов, ° градус градуса градусов, & и"),
+    "ru": _forms("% процент процента процентов, $ доллар доллара долларов, € евро, ° градус градуса градусов, & и"),
     "pl": _forms("% procent, & i"),
     "hi": _forms("% प्रतिशत, $ डॉलर, & और"),
     "id": _forms("% persen, $ dolar, € euro, & dan"),

@@ -54,7 +54,7 @@ ABBREVIATIONS: Mapping[str, Table] = {
         "sr=señor, sra=señora, srta=señorita, sres=señores, dr=doctor, dra=doctora, ud=usted, uds=ustedes, etc=etcétera"
     ),
     "fr": _pairs("mme=madame, mmes=mesdames, mlle=mademoiselle, dr=docteur"),
-    "de": _pairs("dr=doktor, usw=und so weiter, bzw=beziehungsweise, nr=nummer, ca=circa"),
+    "de": _pairs("dr=doktor, zb=zum beispiel, usw=und so weiter, bzw=beziehungsweise, nr=nummer, ca=circa"),
     "it": _pairs("sig=signor, ecc=eccetera"),
     "pt": _pairs("sr=senhor, sra=senhora, dr=doutor, dra=doutora"),
     "ca": _pairs("sr=senyor, sra=senyora, dr=doctor, dra=doctora"),
@@ -118,7 +118,7 @@ COMPOUNDS: Mapping[str, Table] = {
     )
     | _long_ordinals(),
     "es": _pairs(f"{EMAIL}, por ciento=porciento"),
-    "fr": _pairs("e mail=email, e mails=emails, pour cent=pourcent, week end=weekend, aujourd hui=aujourd'hui"),
+    "fr": _pairs(f"{EMAIL}, pour cent=pourcent, week end=weekend, aujourd hui=aujourd'hui"),
     "de": _pairs(
         f"{EMAIL}, so dass=sodass, auf grund=aufgrund, mit hilfe=mithilfe, zu hause=zuhause, an stelle=anstelle, "
         "kennen lernen=kennenlernen, z b=zum beispiel, d h=das heißt"

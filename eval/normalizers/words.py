@@ -6,7 +6,7 @@ package. No rule makes a word that an earlier one would change. Knows no numbers
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -22,7 +22,15 @@ ENDINGS = {"'re": " are", "'ll": " will", "'ve": " have"}  # 's and 'd have two 
 
 def _fillers(text: str, language: str | None) -> Iterable[Edit]:
     fillers = FILLERS[language or ""]
-    return phrase_edits(text, ((i, i + 1, "") for i, word in enumerate(text.split()) if word in fillers))
+    words = text.split()
+    return phrase_edits(
+        text, ((i, i + 1, "") for i, word in enumerate(words) if word in fillers and not _is_unit(words, i))
+    )
+
+
+def _is_unit(words: Sequence[str], i: int) -> bool:
+    """5 mm are millimetres."""
+    return words[i] == "mm" and i > 0 and words[i - 1][-1].isdecimal()
 
 
 def _contractions(text: str, language: str | None) -> Iterable[Edit]:  # noqa: ARG001  (every rule is told the language)

@@ -23,7 +23,7 @@ NUMBERS = {
     "un milione=1000000",
     "pt": "vinte e um=21, cento e vinte e três mil=123000, dois e três=2 e 3, mil e um=1001, um gato=um gato",
     "nl": "vijfenveertig=45, tweeëntwintig=22, honderdeenentwintig=121, tweeduizend=2000, een=een, één=1",
-    "sv": "tjugoett=21, etthundrafemtio=150, tvåtusen fem=2005, en bil=en bil",
+    "sv": "tjugoett=21, etthundrafemtio=150, tvåtusen fem=2005, ettusen=1000, en bil=en bil",
     "ca": "vint-i-u=21, trenta-dos=32, dos-cents quaranta=240, nou=nou",
     "ro": "douăzeci și unu=21, o sută=100, două mii cinci=2005, o casă=o casă",
     "ru": "двадцать один=21, тысяча девятьсот сорок пять=1945, пять миллионов=5000000, 12 000=12000, двух=двух",
@@ -78,3 +78,22 @@ def test_separators_in_digits(language: str, written: str, digits: str) -> None:
 def test_numbers_too_long_to_count_are_still_numbers() -> None:
     assert AURICLE.normalize("9" * 6000 + " million", "en") == "9" * 6000 + "000000"
     assert AURICLE.normalize("billion " * 3, "en") == "1000000000 1000000000 1000000000"
+
+
+@pytest.mark.parametrize(
+    ("language", "many"),
+    [
+        ("ca", "cents de persones"),
+        ("cs", "tisíce lidí"),
+        ("de", "millionen menschen"),
+        ("es", "millones de personas"),
+        ("fr", "des millions de gens"),
+        ("it", "milioni di persone"),
+        ("lt", "šimtai žmonių"),
+        ("pl", "tysiące ludzi"),
+        ("ro", "sute și mii de oameni"),
+        ("ru", "тысячи людей"),
+    ],
+)
+def test_thousands_of_people_are_not_1000_people(language: str, many: str) -> None:
+    assert AURICLE.normalize(many, language) == many

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from eval.report.alignment_view import Pair, align_for_view
 from eval.report.document import Chart, Report, WorstClip
+from eval.report.labels import language_label
 from eval.report.players import NoPlayer, Player, make_player
 from eval.report.plots import inline_svg
 
@@ -29,6 +30,7 @@ def render_html(report: Report, *, with_audio: bool, on_step: Callable[[str], No
         lstrip_blocks=True,
     )
     parts = _Parts(with_audio=with_audio, on_step=on_step)
+    environment.filters["language_label"] = language_label
     template = environment.get_template("report.html.jinja")
     return template.render(report=report, svg=parts.svg, pairs=_pairs, player=parts.player) + "\n"
 

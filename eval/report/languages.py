@@ -19,6 +19,7 @@ from eval.report.document import (
     text_cell,
 )
 from eval.report.facts import columns, run_facts, run_title, speed_figure, speed_section, unfinished
+from eval.report.labels import language_label
 from eval.report.plots import draw_confusion
 from eval.scoring.types import LanguageIdentification, LanguageScores
 
@@ -61,16 +62,22 @@ def language_sections(found: LanguageIdentification, remarks: tuple[str, ...] = 
     wrong = [entry for entry in confusions if entry[0] != entry[1]]
     chart = Chart(
         title="Languages spoken and languages named",
-        description="Rows are languages spoken, columns languages named, numbers clips; the diagonal is right. "
+        description="Rows are languages spoken, columns languages named, numbers clips; the diagonal is right, and the "
+        "last column, other, holds every language that is spoken in no clip. "
         "The tables name the most frequent confusions and the accuracy of each language.",
         draw=lambda: draw_confusion(found.confusion),
     )
     tables = (
         Table(
             caption="Accuracy by language spoken",
-            columns=columns("language", "clips", "named right", "accuracy"),
+            columns=columns("language", "accuracy", "named right", "clips"),
             rows=tuple(
-                (text_cell(name), count_cell(n), count_cell(right), number_cell(right / n, percent(right / n)))
+                (
+                    text_cell(language_label(name)),
+                    number_cell(right / n, percent(right / n)),
+                    count_cell(right),
+                    count_cell(n),
+                )
                 for name, (n, right) in found.by_language.items()
             ),
         ),
@@ -79,8 +86,8 @@ def language_sections(found: LanguageIdentification, remarks: tuple[str, ...] = 
             columns=columns("spoken", "named", "clips", "of the language's", texts=("named",)),
             rows=tuple(
                 (
-                    text_cell(spoken),
-                    text_cell(named),
+                    text_cell(language_label(spoken)),
+                    text_cell(language_label(named)),
                     count_cell(count),
                     number_cell(count / found.by_language[spoken][0], percent(count / found.by_language[spoken][0])),
                 )

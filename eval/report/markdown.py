@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from eval.report.document import Chapter, Report, Section, Table, WorstClip
+from eval.report.labels import language_label
 
 __all__ = ["render_markdown"]
 
@@ -47,7 +48,7 @@ def _table(table: Table) -> Iterable[str]:
 
 def _clips(clips: Sequence[WorstClip]) -> Iterable[str]:
     rows = [
-        (clip.id, clip.language or "nobody speaks", clip.summary, clip.reference, clip.error or clip.hypothesis)
+        (clip.id, language_label(clip.language), clip.summary, clip.reference, clip.error or clip.hypothesis)
         for clip in clips
     ]
     yield from _rows(("clip", "language", "result", "reference", "hypothesis"), rows, numeric=(False,) * 5)

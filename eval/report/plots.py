@@ -6,7 +6,7 @@ and dark; its text stays text. Knows no score and no template.
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -59,6 +59,7 @@ STYLE: Any = {  # matplotlib types each key by its literal
 WIDTH_IN = 4.95  # 356 points fit a telephone 390 wide with the page's margins, text at its full size
 HEIGHT_IN = 3.2
 ROW_IN = 0.19
+OTHERS = "other"
 MAX_SHOWN_RATE = 1.5  # beyond it, the number stands beside an arrow: one loop must not flatten all other rows
 
 
@@ -116,15 +117,19 @@ def draw_rates_in_order(points: Sequence[Point], *, x_label: str, measure: str) 
 
 
 def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Languages spoken down, languages named across; a cell's ink is its share of the language spoken."""
+    """Languages spoken down, languages named across; a cell's ink is its share of the language spoken.
+
+    Of a hundred languages that may be named, those that no clip speaks share the last column.
+    """
     rows = sorted(confusion)
-    columns = [*rows, *sorted({named for counts in confusion.values() for named in counts} - set(rows))]
+    table = {spoken: _with_others(counts, rows) for spoken, counts in confusion.items()}
+    columns = [*rows, *([OTHERS] if any(OTHERS in counts for counts in table.values()) else [])]
     with _style():
         figure = Figure(figsize=(max(3.0, 0.8 + ROW_IN * len(columns)), max(2.0, 0.8 + ROW_IN * len(rows))))
         axes = figure.subplots()
         for row, spoken in enumerate(rows):
             total = sum(confusion[spoken].values())
-            for named, count in confusion[spoken].items():
+            for named, count in table[spoken].items():
                 column = columns.index(named)
                 share = count / total if total else 0.0
                 cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=ACCENT, alpha=0.1 + 0.42 * share)
@@ -138,6 +143,12 @@ def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.set_xlabel("named")
         axes.set_ylabel("spoken")
     return figure
+
+
+def _with_others(counts: Mapping[str, int], known: Collection[str]) -> dict[str, int]:
+    table = {named: count for named, count in counts.items() if named in known}
+    n_others = sum(counts.values()) - sum(table.values())
+    return {**table, OTHERS: n_others} if n_others else table
 
 
 def inline_svg(figure: Figure, *, title: str, description: str, name: str) -> str:

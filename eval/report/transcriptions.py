@@ -29,6 +29,7 @@ from eval.report.facts import (
     speed_section,
     unfinished,
 )
+from eval.report.labels import corpus_language_label, labelled, language_label, length_label
 from eval.report.languages import language_figure, language_sections
 from eval.report.paper import rates_beside_the_paper
 from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_order
@@ -42,7 +43,8 @@ MEASURES = {
     Unit.CHARACTER.value: ("CER", "Character error rate"),
     "mixed": ("error rate", "Error rate"),
 }
-RATE_COLUMNS = ("clips", "error rate", "95 % interval", "S", "D", "I", "units", "counted by", "CER")
+# The rate is beside its row's name, so that a telephone shows it without scrolling.
+RATE_COLUMNS = ("error rate", "95 % interval", "clips", "S", "D", "I", "units", "counted by", "CER")
 APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
 HOW_COUNTED = (
     "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
@@ -64,9 +66,9 @@ def transcription_chapter(scores: TranscriptionScores, *, n_worst: int) -> Chapt
         warnings=(*unfinished(scores.n_missing), *_caveats(scores)),
         sections=(
             _groups_section("By corpus", "corpus", scores.datasets, remarks=(HOW_COUNTED,)),
-            _groups_section("By language", "language", scores.languages),
+            _groups_section("By language", "language", labelled(scores.languages, language_label)),
             *_corpora_and_languages(scores),
-            *_lengths_section(scores.lengths),
+            *_lengths_section(labelled(scores.lengths, length_label)),
             *_apart_section(scores.apart),
             rates_beside_the_paper(scores),
             *_invented_section(scores.invented),
@@ -105,9 +107,9 @@ def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Tab
 def _rate_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
     counts, interval = group.counts, group.interval
     return (
-        clips_cell(group.n_clips, group.n_failed),
         number_cell(counts.rate, percent(counts.rate), bar),
         number_cell(interval.low if interval else None, percent_interval(interval, few_voices=group.few_voices)),
+        clips_cell(group.n_clips, group.n_failed),
         count_cell(counts.substitutions),
         count_cell(counts.deletions),
         count_cell(counts.insertions),
@@ -171,7 +173,7 @@ def _caveats(scores: TranscriptionScores) -> Iterable[str]:
 def _groups_section(
     heading: str, what: str, groups: Mapping[str, ErrorGroup], remarks: tuple[str, ...] = ()
 ) -> Section:
-    points = _points(groups)
+    points = sorted(_points(groups), key=lambda point: point.value)
     charts: tuple[Chart, ...] = ()
     if len(points) > 1:
         lowest, highest = points[0], points[-1]
@@ -187,12 +189,11 @@ def _groups_section(
 
 
 def _points(groups: Mapping[str, ErrorGroup]) -> list[Point]:
-    points = [
+    return [
         Point(label=name, value=group.counts.rate, interval=group.interval)
         for name, group in groups.items()
         if group.counts.rate is not None
     ]
-    return sorted(points, key=lambda point: point.value)
 
 
 def _corpora_and_languages(scores: TranscriptionScores) -> Iterable[Section]:
@@ -201,18 +202,14 @@ def _corpora_and_languages(scores: TranscriptionScores) -> Iterable[Section]:
         caption = "Error rate by corpus and language"
         yield Section(
             heading="By corpus and language",
-            tables=(rate_table(caption, "corpus/language", scores.dataset_languages),),
+            tables=(rate_table(caption, "corpus/language", labelled(scores.dataset_languages, corpus_language_label)),),
         )
 
 
 def _lengths_section(lengths: Mapping[str, ErrorGroup]) -> Iterable[Section]:
     if not lengths:
         return
-    points = [
-        Point(label=name, value=group.counts.rate, interval=group.interval)
-        for name, group in lengths.items()
-        if group.counts.rate is not None
-    ]
+    points = _points(lengths)
     charts: tuple[Chart, ...] = ()
     if len(points) > 1:
         steps = ", ".join(f"{point.label}: {percent(point.value)}" for point in points)

@@ -27,6 +27,7 @@ from eval.report.facts import (
     speed_section,
     unfinished,
 )
+from eval.report.labels import labelled, language_label
 from eval.report.paper import translations_beside_the_paper
 from eval.report.worst import worst_translations
 from eval.scoring.types import Interval, TranslationGroup, TranslationScores
@@ -85,7 +86,11 @@ def _figures(overall: TranslationGroup) -> tuple[KeyFigure, ...]:
 
 
 def _tables(scores: TranslationScores) -> Iterable[Section]:
-    table = _table("BLEU and chrF by language spoken", "language", scores.languages)
+    table = _table(
+        "BLEU and chrF by language spoken",
+        "language",
+        labelled(scores.languages, language_label),
+    )
     yield Section(heading="By language", remarks=(REMARK,), tables=(table,))
     table = _table("BLEU and chrF by corpus", "corpus", scores.datasets)
     yield Section(heading="By corpus", tables=(table,))
@@ -97,14 +102,14 @@ def _tables(scores: TranslationScores) -> Iterable[Section]:
 def _table(caption: str, what: str, groups: Mapping[str, TranslationGroup]) -> Table:
     return Table(
         caption=caption,
-        columns=columns(what, "clips", "words", "BLEU", "95 % interval", "chrF", "95 % interval"),
+        columns=columns(what, "BLEU", "95 % interval", "chrF", "95 % interval", "clips", "words"),
         rows=tuple(
             (
                 text_cell(name),
-                clips_cell(group.n_clips, group.n_failed),
-                count_cell(group.n_reference_words),
                 *_score_cells(group.bleu, group.bleu_interval, few_voices=group.few_voices),
                 *_score_cells(group.chrf, group.chrf_interval, few_voices=group.few_voices),
+                clips_cell(group.n_clips, group.n_failed),
+                count_cell(group.n_reference_words),
             )
             for name, group in groups.items()
         ),

@@ -8,7 +8,8 @@ AURICLE = normalizer_for(NormalizerName.AURICLE, None)
 
 TRAPS = {
     "en": "we'll well, i'll ill, won't wont, can't cant, its it's, two too, for four, everyday every_day, "
-    "color collar, rep representative, hundred hundredth, second 2, um,_well um,_will, 5_mm_gap 5_gap, 10² 102, 5½ 51/2, man's mans",
+    "color collar, rep representative, hundred hundredth, second 2, um,_well um,_will, 5_mm_gap 5_gap, 10² 102, "
+    "5½ 51/2, man's mans",
     "de": "schon schön, Maße Masse, Buße Busse, drücken drucken, acht 8, Andrea's Andreas, achtzehn achtzig, ein 1",
     "nl": "een één, voor vóór, acht 8, bommelding bommeldingen, zeven zeventig",
     "sv": "har här, far får, hal hål, moln möln, ett en, tio tjugo",

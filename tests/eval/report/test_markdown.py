@@ -4,6 +4,7 @@ import pytest
 
 from eval.report.assemble import make_report
 from eval.report.document import percent
+from eval.report.labels import language_label
 from eval.report.markdown import render_markdown
 
 LANGUAGES = (("a", "en", "x", "en", "en"), ("b", "de", "x", "de", "nl"))
@@ -41,7 +42,7 @@ def test_rates_are_those_of_the_scores(markdown, write_run, scored):
     table = next(table for table in tables(markdown) if table[0][0] == "language" and "error rate" in table[0])
     column = table[0].index("error rate")
     shown = {row[0]: row[column] for row in table[2:]}
-    assert shown == {name: percent(group.counts.rate) for name, group in scores.languages.items()}
+    assert shown == {language_label(code): percent(group.counts.rate) for code, group in scores.languages.items()}
 
 
 def test_nothing_is_markup_that_was_text(markdown):

@@ -71,5 +71,5 @@ def test_an_interval_of_few_voices_is_marked(write_run, scored):
     assert row["remarks"] == "same decoding; 1 speaker here"
     chapter = transcription_chapter(scores, n_worst=1)
     assert (chapter.figures[0].interval or "").endswith(" †")
-    assert chapter.sections[0].tables[0].rows[0][3].text.endswith(" †")
+    assert chapter.sections[0].tables[0].rows[0][2].text.endswith(" †")
     assert "these voices alone" in chapter.warnings[0]

@@ -25,7 +25,7 @@ def svg(request, write_study):
     if request.param == "noise":
         return drawn(plot_noise({HOSTILE: read_study(write_study())}))
     if request.param == "confusion":
-        return drawn(draw_confusion({"en": {"en": 3, HOSTILE: 1}, "de": {"failed": 2}}))
+        return drawn(draw_confusion({"en": {"en": 3, HOSTILE: 1}, HOSTILE: {"failed": 2}}))
     if request.param == "rates":
         return drawn(draw_rates(POINTS, measure="WER"))
     return drawn(draw_rates_in_order(POINTS, x_label="length", measure="WER"))
@@ -57,6 +57,12 @@ def test_a_loop_does_not_flatten_the_others():
 def test_the_best_is_on_top():
     labels = [label.get_text() for label in draw_rates(POINTS, measure="WER").axes[0].get_yticklabels()]
     assert labels == ["one clip", HOSTILE, "a loop"]
+
+
+def test_languages_that_nobody_speaks_share_a_column():
+    axes = draw_confusion({"en": {"en": 3, "fy": 1, "la": 2}, "de": {"de": 1}}).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["de", "en", "other"]
+    assert [text.get_text() for text in axes.texts] == ["1", "3", "3"]
 
 
 def test_equal_figures_make_equal_svg():

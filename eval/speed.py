@@ -73,10 +73,14 @@ def measure_speed(
     if unknown:
         known = ", ".join(sorted(engines.LOADERS.keys() - {OURS}))
         raise EvaluationError(f"--peer: got {', '.join(sorted(unknown))}, expected {known}")
+    try:
+        speech = load_audio(clip).samples
+    except OSError as error:
+        raise EvaluationError(f"{clip}: {error.strerror or error}; expected an audio file") from error
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
         samples = folder / "samples.npy"
-        np.save(samples, load_audio(clip).samples)
+        np.save(samples, speech)
         exported = folder / "openai.pt"
         if "openai-whisper" in peers:
             export_openai(model, exported)

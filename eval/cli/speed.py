@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from eval.cli.console import output_console, reported_errors, write_json
 from eval.errors import EvaluationError
@@ -42,10 +43,10 @@ def speed(
             peers[name] = Path(interpreter)
         with Console(stderr=True).status("starting") as status:
             numbers = times_as_json(measure_speed(clip, model, peers, rounds=rounds, on_step=status.update))
+        if json_file is not None:
+            write_json(json_file, numbers)
     table = Table("engine", "cold start, s", "latency, s", "× ours", "peak, MB", "text")
     for name, row in numbers.items():
         figures = (row["cold_s"], row["warm_s"], row["warm_ratio_to_auricle"])
-        table.add_row(name, *(f"{figure:.2f}" for figure in figures), f"{row['peak_mb']:.0f}", row["text"])
+        table.add_row(name, *(f"{figure:.2f}" for figure in figures), f"{row['peak_mb']:.0f}", Text(row["text"]))
     output_console().print(table)
-    if json_file is not None:
-        write_json(json_file, numbers)

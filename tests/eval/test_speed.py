@@ -74,3 +74,8 @@ def test_an_engine_reports_on_one_line(tmp_path, monkeypatch, capsys):
     assert result["text"] == "base 10"
     assert len(result["seconds"]) == 3
     assert result["peak_mb"] > 1
+
+
+def test_a_clip_that_is_not_there_is_named(store, tmp_path) -> None:
+    with pytest.raises(EvaluationError, match=r"no\.flac: No such file .* expected an audio file"):
+        measure_speed(tmp_path / "no.flac", "base", {}, rounds=1, on_step=lambda _: None)

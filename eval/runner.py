@@ -15,16 +15,21 @@ from typing import Protocol
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
 from eval.corpora import Corpus, Utterance
-from eval.errors import ClipError
+from eval.errors import ClipError, CorpusError
 from eval.hypotheses import INFORMATIVE, Hypothesis, HypothesisStore, Reference
 from eval.jobs import Job
 from eval.targets import PhaseTimes, Reply, Target
 
-__all__ = ["LanguageMode", "Progress", "RunPlan", "RunSummary", "run_corpus"]
+__all__ = ["LanguageMode", "Progress", "RunPlan", "RunSummary", "audio_digest", "run_corpus"]
+
+NEEDED = {Job.TRANSCRIBE: "text", Job.TRANSLATE: "translation_en", Job.DETECT_LANGUAGE: "language"}  # of a clip
 
 
 class Progress(Protocol):
     """Who wants to know how far a run is."""
+
+    def read(self, n_read: int, n_clips: int) -> None:
+        """Told of each clip whose audio was read, before the start; its digest says whether it has to be done anew."""
 
     def start(self, pending: Sequence[Utterance], n_clips: int) -> None:
         """Told once, before the first of the pending clips; ``n_clips`` counts those of an earlier run too."""
@@ -59,13 +64,19 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """Everything a run needs to know before its first clip."""
+    """Everything a run needs to know before its first clip. Raises CorpusError when the job has nothing to do."""
 
     corpus: Corpus
     options: TranscribeOptions
     """For every clip; task and language are set by the job, clip by clip."""
     job: Job = Job.TRANSCRIBE
     language_mode: LanguageMode = LanguageMode.MANIFEST
+
+    def __post_init__(self) -> None:
+        if not self.utterances():
+            got = f"{len(self.corpus.utterances)} clips without {NEEDED[self.job]}"
+            message = f"{self.corpus.name}: got {got}, expected some with it for --task {self.job}"
+            raise CorpusError(f"{message}; give another corpus, or another task")
 
     def utterances(self) -> tuple[Utterance, ...]:
         """The clips that have a reference for the job."""
@@ -95,7 +106,7 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
     """
     config = plan.config(target)
     utterances = plan.utterances()
-    references = _references(plan, config)
+    references = _references(plan, config, progress)
     with HypothesisStore(folder, config=config, references=references) as store:
         n_resumed = len(store.finished)
         pending = [utterance for utterance in utterances if utterance.id not in store.finished]
@@ -110,25 +121,28 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
     )
 
 
-def _references(plan: RunPlan, config: Mapping[str, object]) -> dict[str, Reference]:
-    decisive = {name: value for name, value in config.items() if name not in INFORMATIVE}
-    identity = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
-    references = {}
-    for clip in plan.utterances():
-        told = plan.language_told(clip) or ""
-        digest = hashlib.sha256(f"{identity}\n{told}\n{_audio_digest(clip.path)}".encode())
-        reference = Reference.of(clip, plan.job, key=digest.hexdigest()[:32])
-        if reference is not None:
-            references[clip.id] = reference
-    return references
-
-
-def _audio_digest(path: Path) -> str:
+def audio_digest(path: Path) -> str:
+    """The sha256 of a file; "" for one that cannot be read, on which the target fails and says why."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return ""  # the target fails on the clip, and says why
+        return ""
+
+
+def _references(plan: RunPlan, config: Mapping[str, object], progress: Progress) -> dict[str, Reference]:
+    decisive = {name: value for name, value in config.items() if name not in INFORMATIVE}
+    identity = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
+    references = {}
+    clips = plan.utterances()
+    for n_read, clip in enumerate(clips, start=1):
+        told = plan.language_told(clip) or ""
+        digest = hashlib.sha256(f"{identity}\n{told}\n{audio_digest(clip.path)}".encode())
+        progress.read(n_read, len(clips))
+        reference = Reference.of(clip, plan.job, key=digest.hexdigest()[:32])
+        if reference is not None:
+            references[clip.id] = reference
+    return references
 
 
 def _hypothesis(utterance: Utterance, key: str, plan: RunPlan, target: Target) -> Hypothesis:

@@ -2,27 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from eval.cli.console import output_console, reported_errors
+from eval.cli.console import ProgressBar, length_s, open_clips, output_console, reported_errors
 from eval.cli.target_options import (
     ApiKeyOption,
     BeamSizeOption,
+    LanguageOption,
     ModelOption,
+    OnlyOption,
     OpenAIOption,
     ServerOption,
     TemperatureOption,
     decoding_options,
     make_target,
 )
-from eval.corpora import Corpus, Utterance, open_corpus
-from eval.corpora.selection import select
+from eval.corpora import Corpus, Utterance
 from eval.errors import EvaluationError
 from eval.noise.conditions import DEFAULT_SNRS_DB, Condition, NoiseKind, make_conditions, parse_snrs
 from eval.runner import LanguageMode, RunPlan
@@ -59,21 +59,14 @@ def noise(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="So many clips, drawn at random by --seed.  [default: all]")
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=VALUES", help="Only these clips: language, dataset, kind, speaker or id; repeatable."
-        ),
-    ] = None,
+    only: OnlyOption = None,
     model: ModelOption = None,
     server: ServerOption = None,
     openai: OpenAIOption = None,
     api_key_env: ApiKeyOption = None,
     beam_size: BeamSizeOption = None,
     temperature: TemperatureOption = None,
-    language: Annotated[
-        LanguageMode, typer.Option(help="manifest: tell the model each clip's language; auto: let it detect.")
-    ] = LanguageMode.MANIFEST,
+    language: LanguageOption = LanguageMode.MANIFEST,
     seed: Annotated[int, typer.Option(help="Of the noise, the clips of --limit and the fallback's samples.")] = 0,
 ) -> None:
     """Measure how error rates grow with noise, as in Fig. 5 of the Whisper paper.
@@ -104,12 +97,12 @@ def noise(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
     except EvaluationError as error:
         raise typer.BadParameter(str(error)) from error
     options = decoding_options(beam_size, temperature, None if openai else seed, openai=openai)
-    with reported_errors():
+    with reported_errors(continues=True):
         from eval.noise.study import NoisePlan, draw_clips, run_study, with_speech
 
-        spoken = with_speech(select(open_corpus(corpus), only or []))
+        spoken = with_speech(open_clips(corpus, only or []))
         kinds = kind or (() if noise_dir or reverb_dir else DEFAULT_KINDS)
-        with Console(stderr=True).status("Reading noise"):
+        with Console(stderr=True).status("reading noise"):
             materials = _materials(kinds, noise_dir or (), reverb_dir, spoken)
         conditions = make_conditions(kinds, materials.recorded, materials.rooms, snrs_db)
         drawn = spoken if limit is None else draw_clips(spoken, limit, seed=seed)
@@ -126,51 +119,31 @@ def noise(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
         raise typer.Exit(1)
 
 
-class StudyBar:
-    """Condition, clips done and time left for all conditions, on stderr; counted in seconds of audio."""
+class StudyBar(ProgressBar):
+    """As its base, with the condition, and time left for all conditions."""
 
     def __init__(self, corpus: Corpus, n_conditions: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description} {task.fields[n_done]}/{task.fields[n_clips]} clips"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            speed_estimate_period=120,  # seconds; clips come too irregularly for rich's 30
-        )
-        self._condition_s = sum(map(_length_s, corpus.utterances))
+        super().__init__()
+        self._condition_s = sum(map(length_s, corpus.utterances))
         self._total_s = self._condition_s * n_conditions
         self._n_conditions = n_conditions
-        self._n_begun = self._n_done = 0
-        self._bar = self._progress.add_task("", total=self._total_s, n_done=0, n_clips=len(corpus.utterances))
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._progress.stop()
+        self._n_begun = 0
+        self._condition = ""
 
     def begin(self, condition: Condition) -> None:
         """See study.StudyProgress."""
         self._n_begun += 1
-        self._progress.update(self._bar, description=f"{condition.name} ({self._n_begun} of {self._n_conditions})")
+        self._condition = f"{condition.name} ({self._n_begun} of {self._n_conditions}) "
+
+    def read(self, n_read: int, n_clips: int) -> None:
+        """See runner.Progress; the bar stays where it is."""
+        self._show(f"{self._condition}reading ", total=self._total_s, n_done=n_read, n_clips=n_clips)
 
     def start(self, pending: Sequence[Utterance], n_clips: int) -> None:
         """See runner.Progress; what an earlier run did is taken off the total, as it says nothing about speed."""
         self._n_done = n_clips - len(pending)
-        self._total_s -= self._condition_s - sum(map(_length_s, pending))
-        self._progress.update(self._bar, total=self._total_s, n_done=self._n_done, n_clips=n_clips)
-
-    def advance(self, utterance: Utterance) -> None:
-        """See runner.Progress."""
-        self._n_done += 1
-        self._progress.update(self._bar, advance=_length_s(utterance), n_done=self._n_done)
-
-
-def _length_s(utterance: Utterance) -> float:
-    return utterance.duration or 1.0
+        self._total_s -= self._condition_s - sum(map(length_s, pending))
+        self._show(self._condition, total=self._total_s, n_done=self._n_done, n_clips=n_clips)
 
 
 def _materials(

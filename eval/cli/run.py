@@ -1,6 +1,7 @@
 """``auricle-eval run``: a corpus → hypotheses on disk."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,11 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.cli.console import ProgressBar, reported_errors
+from eval.cli.console import ProgressBar, open_clips, reported_errors
 from eval.cli.target_options import (
     ApiKeyOption,
     BeamSizeOption,
+    LanguageOption,
     ModelOption,
+    OnlyOption,
     OpenAIOption,
     SeedOption,
     ServerOption,
@@ -20,8 +23,6 @@ from eval.cli.target_options import (
     decoding_options,
     make_target,
 )
-from eval.corpora import open_corpus
-from eval.corpora.selection import select
 from eval.jobs import Job
 from eval.runner import LanguageMode, RunPlan, RunSummary, run_corpus
 
@@ -40,15 +41,8 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     beam_size: BeamSizeOption = None,
     temperature: TemperatureOption = None,
     task: Annotated[Job, typer.Option(help="What the model is asked for.")] = Job.TRANSCRIBE,
-    language: Annotated[
-        LanguageMode, typer.Option(help="manifest: tell the model each clip's language; auto: let it detect.")
-    ] = LanguageMode.MANIFEST,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=VALUES", help="Only these clips: language, dataset, kind, speaker or id; repeatable."
-        ),
-    ] = None,
+    language: LanguageOption = LanguageMode.MANIFEST,
+    only: OnlyOption = None,
     seed: SeedOption = None,
 ) -> None:
     """Transcribe a corpus, one line of DIR/hypotheses.jsonl a clip.
@@ -81,7 +75,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     With --openai, what the API has no field for (beams, the ladder, the seed) is left to the endpoint, and refused when
     asked for. The key is read from the environment, never from the command line.
 
-    Exit code: 0, also when some clips failed; 1 when all failed or there were none; 2 for a wrong option.
+    Exit code: 0, also when some clips failed; 1 when all failed or there are none; 2 for a wrong option.
     """
     options = decoding_options(beam_size, temperature, seed, openai=openai)
     if task is Job.DETECT_LANGUAGE and (beam_size, temperature, seed) != (None, None, None):
@@ -90,15 +84,14 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
         raise typer.BadParameter(
             "--task translate with --openai: its translations take no language; add --language auto"
         )
-    with reported_errors():
-        plan = RunPlan(
-            corpus=select(open_corpus(corpus), only or []), options=options, job=task, language_mode=language
-        )
+    with reported_errors(continues=True):
+        clips = open_clips(corpus, only or [])
+        plan = RunPlan(corpus=clips, options=options, job=task, language_mode=language)
         target = make_target(model, server, openai, api_key_env=api_key_env)
         with ProgressBar() as progress:
             summary = run_corpus(plan, target, out, progress)
     _print_summary(summary, out)
-    typer.echo(f"Next: auricle-eval score {out}", err=True)
+    typer.echo(f"Next: auricle-eval score {quote(str(out))}", err=True)
     if len(summary.failures) == len(summary.hypotheses):
         raise typer.Exit(1)
 
@@ -126,5 +119,5 @@ def _failures_table(summary: RunSummary) -> Table:
         error = failure.error or {}
         by_code.setdefault(error.get("code", ""), []).append(f"{failure.id}: {error.get('message', '')}")
     for code, examples in sorted(by_code.items()):
-        table.add_row(code, str(len(examples)), Text(examples[0]))
+        table.add_row(Text(code), str(len(examples)), Text(examples[0]))
     return table

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.cli.console import ProgressBar, output_console, reported_errors, write_json
+from eval.cli.console import ProgressBar, open_clips, output_console, reported_errors, write_json
 from eval.cli.gate import parse_limit
 from eval.cli.target_options import decoding_options, make_target
-from eval.corpora import Corpus, open_corpus
+from eval.corpora import Corpus
 from eval.hypotheses import read_run
 from eval.report.as_json import scores_as_json
 from eval.report.terminal import with_interval
@@ -60,12 +60,14 @@ def serve_check(  # noqa: PLR0913, PLR0917  (typer: every option of the command 
     """
     if corpus is None and (fail_above is not None or out is not None):
         raise typer.BadParameter("--fail-above and --out are about a corpus: got no --corpus")
-    with reported_errors():
-        clips = None if corpus is None else open_corpus(corpus)
-        checks = _protocol_checks(url, clips, model, wait)
+    with reported_errors(continues=out is not None):
+        plan = (
+            None if corpus is None else RunPlan(corpus=open_clips(corpus), options=decoding_options(None, None, None))
+        )
+        checks = _protocol_checks(url, None if plan is None else plan.corpus, model, wait)
         verdict = None
-        if clips is not None and any(check.name == "model" and check.passed for check in checks):
-            verdict = _corpus_verdict(url, clips, model, out, fail_above)
+        if plan is not None and any(check.name == "model" and check.passed for check in checks):
+            verdict = _corpus_verdict(url, plan, model, out, fail_above)
             checks += verdict.checks
         if json_file is not None:
             write_json(json_file, _as_json(url, checks, verdict))
@@ -81,19 +83,18 @@ def serve_check(  # noqa: PLR0913, PLR0917  (typer: every option of the command 
 def _protocol_checks(url: str, corpus: Corpus | None, model: str | None, wait_s: float) -> list[Check]:
     recording = made_recording() if corpus is None else recording_of(corpus)
     checks: list[Check] = []
-    with Console(stderr=True).status(f"asking {url}") as status:
+    with Console(stderr=True).status(Text(f"asking {url}")) as status:
         for check in check_protocol(url, recording, model=model, wait_s=wait_s):
             checks.append(check)
-            status.update(f"asking {url}: {len(checks)} checks done, the last was {check.name}")
+            status.update(Text(f"asking {url}: {len(checks)} checks done, the last was {check.name}"))
     return checks
 
 
 def _corpus_verdict(
-    url: str, corpus: Corpus, model: str | None, out: Path | None, fail_above: float | None
+    url: str, plan: RunPlan, model: str | None, out: Path | None, fail_above: float | None
 ) -> CorpusVerdict:
     with TemporaryDirectory(prefix="auricle-serve-check-") as temporary:
         folder = out or Path(temporary)
-        plan = RunPlan(corpus=corpus, options=decoding_options(None, None, None))
         with ProgressBar() as progress:
             run_corpus(plan, make_target(model, url), folder, progress)
         run = read_run(folder)
@@ -122,8 +123,7 @@ def _measures(verdict: CorpusVerdict) -> list[str]:
     rate = with_interval(overall.counts.rate, overall.interval)
     units = "words or characters" if overall.unit == "mixed" else f"{overall.unit}s"
     lines = [
-        f"Error rate: {rate} %, {overall.counts.n_ref} {units} in {overall.n_clips} clips, "
-        f"{overall.n_failed} failed"
+        f"Error rate: {rate} %, {overall.counts.n_ref} {units} in {overall.n_clips} clips, {overall.n_failed} failed"
     ]
     if verdict.latency is not None:
         latency = verdict.latency

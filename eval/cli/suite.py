@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asr.options import TranscribeOptions
-from eval.cli.console import ProgressBar, output_console, reported_errors
+from eval.cli.console import ProgressBar, open_clips, output_console, reported_errors
 from eval.cli.target_options import (
     ApiKeyOption,
     BeamSizeOption,
@@ -22,9 +23,7 @@ from eval.cli.target_options import (
     decoding_options,
     make_target,
 )
-from eval.corpora import Corpus, open_corpus
 from eval.corpora.opening import HUB, CorpusSpec
-from eval.corpora.selection import select
 from eval.errors import CorpusError
 from eval.jobs import Job
 from eval.normalizers import NormalizerName
@@ -37,10 +36,10 @@ __all__ = ["suite"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """A row and its corpus, or why there is none."""
+    """A row and its run, or why there is none."""
 
     row: SuiteRow
-    corpus: Corpus | None
+    plan: RunPlan | None
     reason: str
 
 
@@ -86,7 +85,7 @@ def suite(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
 
     Exit code: 0 when a row was run, also when clips failed; 1 when none was or every clip failed; 2 for a wrong option.
     """
-    with reported_errors():
+    with reported_errors(continues=True):
         suites = read_suites(suites_file)
         if list_suites:
             output_console().print(*(_suite_table(suite_) for suite_ in suites.values()))
@@ -96,47 +95,48 @@ def suite(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a p
         if data is None or out is None:
             raise typer.BadParameter(f"suite {name}: expected --data DIR, where the corpora are, and --out DIR")
         options = decoding_options(beam_size, temperature, seed, openai=openai)
-        opened = [_open(row, data, openai) for row in suites[name].rows]
+        opened = [_open(row, data, options, openai) for row in suites[name].rows]
         summaries: dict[str, RunSummary] = {}
-        if any(entry.corpus for entry in opened):
+        if any(entry.plan for entry in opened):
             target = make_target(model, server, openai, api_key_env=api_key_env)
-            summaries = _run(opened, target, options, out)
+            summaries = _run(opened, target, out)
     output_console().print(_outcome_table(suites[name], opened, summaries))
     if not summaries:
         typer.echo(f"Error: no row of {name} could be run; put its corpora under {data}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"Next: auricle-eval report {out}/* --html report.html", err=True)
+    typer.echo(f"Next: auricle-eval report {quote(str(out))}/* --html report.html", err=True)
     if all(len(summary.failures) == len(summary.hypotheses) for summary in summaries.values()):
         raise typer.Exit(1)
 
 
-def _open(row: SuiteRow, data: Path, openai: str | None) -> _Opened:
+def _open(row: SuiteRow, data: Path, options: TranscribeOptions, openai: str | None) -> _Opened:
     if openai is not None and row.job is Job.TRANSLATE and row.language is LanguageMode.MANIFEST:
-        return _Opened(row=row, corpus=None, reason='not run: with --openai a translation takes language = "auto"')
+        return _Opened(row=row, plan=None, reason='not run: with --openai a translation takes language = "auto"')
     spec = CorpusSpec.parse(row.corpus)
     path = spec.path(data)
     if spec.kind != HUB and not path.exists():
-        return _Opened(row=row, corpus=None, reason=f"not there: {path}")
+        return _Opened(row=row, plan=None, reason=f"not there: {path}")
     try:
-        return _Opened(row=row, corpus=select(open_corpus(row.corpus, root=data), row.only), reason="")
+        clips = open_clips(row.corpus, row.only, root=data)
+        plan = RunPlan(corpus=clips, options=options, job=row.job, language_mode=row.language)
+        return _Opened(row=row, plan=plan, reason="")
     except CorpusError as error:
-        return _Opened(row=row, corpus=None, reason=f"not run: {error}")
+        return _Opened(row=row, plan=None, reason=f"not run: {error}")
 
 
-def _run(opened: Sequence[_Opened], target: Target, options: TranscribeOptions, out: Path) -> dict[str, RunSummary]:
+def _run(opened: Sequence[_Opened], target: Target, out: Path) -> dict[str, RunSummary]:
     summaries = {}
     for entry in opened:
-        if entry.corpus is not None:
-            row = entry.row
-            typer.echo(f"{row.name}:", err=True)
-            plan = RunPlan(corpus=entry.corpus, options=options, job=row.job, language_mode=row.language)
+        if entry.plan is not None:
+            name = entry.row.name
+            typer.echo(f"{name}:", err=True)
             with ProgressBar() as progress:
-                summaries[row.name] = run_corpus(plan, target, out / row.name, progress)
+                summaries[name] = run_corpus(entry.plan, target, out / name, progress)
     return summaries
 
 
 def _suite_table(suite_: Suite) -> Table:
-    table = Table(title=f"{suite_.name}: {suite_.description}", title_justify="left")
+    table = Table(title=Text(f"{suite_.name}: {suite_.description}"), title_justify="left")
     for column in ("row", "corpus", "asked for", "normalizer", "in the paper"):
         table.add_column(column, overflow="fold")
     for row in suite_.rows:
@@ -148,7 +148,7 @@ def _suite_table(suite_: Suite) -> Table:
 
 
 def _outcome_table(suite_: Suite, opened: Sequence[_Opened], summaries: dict[str, RunSummary]) -> Table:
-    table = Table(title=suite_.name)
+    table = Table(title=Text(suite_.name))
     table.add_column("row")
     table.add_column("clips", justify="right")
     table.add_column("failed", justify="right")
@@ -156,10 +156,10 @@ def _outcome_table(suite_: Suite, opened: Sequence[_Opened], summaries: dict[str
     for entry in opened:
         summary = summaries.get(entry.row.name)
         if summary is None:
-            table.add_row(entry.row.name, "–", "–", Text(entry.reason))
+            table.add_row(Text(entry.row.name), "–", "–", Text(entry.reason))
             continue
         n_clips, n_failed = len(summary.hypotheses), len(summary.failures)
-        table.add_row(entry.row.name, str(n_clips), str(n_failed), Text(_outcome(entry.row, summary)))
+        table.add_row(Text(entry.row.name), str(n_clips), str(n_failed), Text(_outcome(entry.row, summary)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""From command-line options to a target and its decoding options, for every command that transcribes.
+"""From command-line options to clips, a target and its decoding options, for every command that transcribes.
 
 The ``…Option`` aliases annotate the parameters of commands, whose defaults are None: what was not said differs from
 what was said and happens to be the default.
@@ -12,14 +12,15 @@ import typer
 from asr.errors import InvalidOptionError
 from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
 from eval.errors import TargetUnavailableError
+from eval.runner import LanguageMode
 from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
 
 __all__ = [
-    "DEFAULT_LADDER",
-    "DEFAULT_MODEL",
     "ApiKeyOption",
     "BeamSizeOption",
+    "LanguageOption",
     "ModelOption",
+    "OnlyOption",
     "OpenAIOption",
     "SeedOption",
     "ServerOption",
@@ -63,6 +64,13 @@ TemperatureOption = Annotated[
     typer.Option(
         help=f"A number, or several with commas: the ladder of the fallback.  [default: {DEFAULT_LADDER}]",
     ),
+]
+LanguageOption = Annotated[
+    LanguageMode, typer.Option(help="manifest: tell the model each clip's language; auto: let it detect.")
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD=VALUES", help="Only these clips: language, dataset, kind, speaker or id; repeatable."),
 ]
 SeedOption = Annotated[
     int | None,
@@ -124,7 +132,10 @@ def make_target(
 
 
 def _api_key(name: str | None) -> str | None:
-    key = os.environ.get(name or DEFAULT_KEY) or None
-    if key is None and name is not None:
+    key = os.environ.get(name or DEFAULT_KEY, "").strip()  # a file's last line end often comes with it
+    if not key and name is not None:
         raise TargetUnavailableError(f"--api-key-env {name}: got no such environment variable, expected the API key")
-    return key
+    if not (key.isascii() and key.isprintable()):  # or the error of the HTTP library would show it
+        message = f"{name or DEFAULT_KEY}: got characters that no HTTP header can have, expected the API key alone"
+        raise TargetUnavailableError(f"{message}; set the variable again")
+    return key or None

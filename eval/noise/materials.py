@@ -15,6 +15,7 @@ from asr.errors import AuricleError, UnsupportedMediaError
 from eval.corpora import Utterance
 from eval.errors import CorpusError, EvaluationError
 from eval.noise.mixing import Samples
+from eval.runner import audio_digest
 
 __all__ = ["VOICES", "Materials", "Recording", "Voices", "read_families", "read_recordings", "read_rooms"]
 
@@ -56,7 +57,7 @@ class Voices:
         for clip in named if enough_named else spoken:
             voice = _voice(clip)
             clips[voice] = (*clips.get(voice, ()), clip)
-            digest.update(f"{clip.id}\n{voice}\n{_file_digest(clip.path)}\n".encode())
+            digest.update(f"{clip.id}\n{voice}\n{audio_digest(clip.path)}\n".encode())
         if len(clips) <= VOICES:
             message = (
                 f"babble: got clips of {len(clips)} speakers, expected {VOICES + 1} or more, as it is made of {VOICES} "
@@ -142,7 +143,7 @@ def _recording(path: Path, option: str) -> Recording | None:
         raise EvaluationError(f"{option}: {path}: {error}; mend or remove it") from error
     if not samples.any():
         raise EvaluationError(f"{option}: {path}: got digital silence, expected noise; remove it")
-    return Recording(name=path.stem, samples=samples, sha256=_file_digest(path))
+    return Recording(name=path.stem, samples=samples, sha256=audio_digest(path))
 
 
 def _some_speech(clips: Sequence[Utterance], n_samples: int, rng: np.random.Generator) -> Samples | None:
@@ -161,11 +162,3 @@ def _some_speech(clips: Sequence[Utterance], n_samples: int, rng: np.random.Gene
 
 def _voice(clip: Utterance) -> str:
     return f"clip {clip.id}" if clip.speaker is None else f"speaker {clip.speaker}"
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

@@ -54,6 +54,10 @@ class FakeTarget:
 class CountingProgress:
     def __init__(self) -> None:
         self.n_pending = self.n_clips = self.n_advanced = 0
+        self.read_clips: list[tuple[int, int]] = []
+
+    def read(self, n_read: int, n_clips: int) -> None:
+        self.read_clips.append((n_read, n_clips))
 
     def start(self, pending: Sequence[Utterance], n_clips: int) -> None:
         self.n_pending, self.n_clips = len(pending), n_clips

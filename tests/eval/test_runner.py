@@ -6,7 +6,7 @@ import pytest
 
 from asr.options import TranscribeOptions
 from eval.corpora import read_manifest
-from eval.errors import ResultsError, RunMismatchError, TargetUnavailableError
+from eval.errors import CorpusError, ResultsError, RunMismatchError, TargetUnavailableError
 from eval.hypotheses import read_run
 from eval.jobs import Job
 from eval.runner import LanguageMode, RunPlan, run_corpus
@@ -40,6 +40,7 @@ def test_a_run_fills_its_folder(plan, tmp_path, fake_target, progress) -> None:
     assert stored.config["options"]["beam_size"] == 5
     assert str(tmp_path) not in (tmp_path / "out" / "run.json").read_text()
     assert (progress.n_pending, progress.n_clips, progress.n_advanced) == (4, 4, 4)
+    assert progress.read_clips == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_each_clip_is_decoded_in_its_language_or_in_none(plan, tmp_path, fake_target, progress) -> None:
@@ -118,6 +119,12 @@ def test_translation_is_held_against_the_english(write_manifest, tmp_path, fake_
     summary = run_corpus(plan, fake_target(), tmp_path / "out", progress)
     assert summary.n_without_reference == 1
     assert read_run(tmp_path / "out").references["d"].text == "Good day"
+
+
+def test_a_corpus_without_a_reference_is_no_run(write_manifest) -> None:
+    corpus = read_manifest(write_manifest())
+    with pytest.raises(CorpusError, match="got 5 clips without translation_en, expected some with it for --task trans"):
+        RunPlan(corpus=corpus, options=TranscribeOptions(), job=Job.TRANSLATE)
 
 
 def test_a_folder_of_something_else_is_refused(plan, tmp_path, fake_target, progress) -> None:

@@ -122,3 +122,15 @@ def test_nobody_at_the_address_is_an_error(write_manifest, tmp_path: Path) -> No
     result = run_it(write_manifest(), tmp_path / "out", "--server", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert "auricle-serve" in result.stderr
+
+
+def test_a_folder_with_a_space_can_be_pasted(write_manifest, tmp_path: Path) -> None:
+    result = run_it(write_manifest(), tmp_path / "two words")
+    assert f"Next: auricle-eval score '{tmp_path / 'two words'}'" in result.stderr
+
+
+def test_a_corpus_without_translations_is_not_run(write_manifest, tmp_path: Path) -> None:
+    result = run_it(write_manifest(), tmp_path / "out", "--task", "translate")
+    assert result.exit_code == 1
+    assert "without translation_en" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -56,7 +56,7 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         return httpx.Response(200, request=httpx.Request("GET", url))
 
     monkeypatch.setattr(httpx.Client, "get", answer)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-default")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-default\n")
     monkeypatch.setenv("PEER_KEY", "sk-peer")
     make_target("m", openai="http://b").describe()
     make_target("m", openai="http://b", api_key_env="PEER_KEY").describe()
@@ -65,3 +65,11 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert sent == ["Bearer sk-default", "Bearer sk-peer", None]
     with pytest.raises(TargetUnavailableError, match="--api-key-env NONE"):
         make_target("m", openai="http://b", api_key_env="NONE")
+
+
+def test_a_key_is_sent_without_its_line_end_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for broken in ("sk-\nsecret", "sk-sécret"):
+        monkeypatch.setenv("OPENAI_API_KEY", broken)
+        with pytest.raises(TargetUnavailableError, match="OPENAI_API_KEY: got characters") as refused:
+            make_target("m", openai="http://b")
+        assert "cret" not in str(refused.value)

@@ -22,6 +22,9 @@ class Counting:
     def begin(self, condition: Condition) -> None:
         self.begun.append(condition.name)
 
+    def read(self, n_read: int, n_clips: int) -> None:
+        assert 1 <= n_read <= n_clips
+
     def start(self, pending, n_clips: int) -> None:
         assert n_clips >= len(pending)
         self.pending.append(len(pending))
@@ -124,9 +127,9 @@ def test_only_speech_that_can_be_counted(corpus, noise, right, tmp_path) -> None
     unspoken = RunPlan(corpus=corpus, options=TranscribeOptions())
     with pytest.raises(CorpusError, match="'hum'"):
         run_study(unspoken, right, noise, tmp_path, Counting())
-    translation = RunPlan(corpus=with_speech(corpus), options=TranscribeOptions(), job=Job.TRANSLATE)
-    with pytest.raises(CorpusError, match="translate, expected transcribe"):
-        run_study(translation, right, noise, tmp_path, Counting())
+    naming = RunPlan(corpus=with_speech(corpus), options=TranscribeOptions(), job=Job.DETECT_LANGUAGE)
+    with pytest.raises(CorpusError, match="detect-language, expected transcribe"):
+        run_study(naming, right, noise, tmp_path, Counting())
     with pytest.raises(CorpusError, match="no clip with a transcript"):
         with_speech(replace(corpus, utterances=corpus.utterances[-1:]))
 

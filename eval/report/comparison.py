@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from eval.report.terminal import NOTHING, simple_table
+from eval.report.document import NO_VALUE
+from eval.report.terminal import simple_table
 from eval.scoring.bootstrap import Difference
 from eval.scoring.compare import ComparedGroup, ComparedMeasure, Comparison, Measure
 
@@ -110,7 +111,7 @@ def _configurations(comparison: Comparison) -> Table | Text:
     for column in ("", "A", "B"):
         table.add_column(column, overflow="fold")
     for each in comparison.differences:
-        table.add_row(*(Text(NOTHING if cell is None else str(cell)) for cell in (each.key, each.a, each.b)))
+        table.add_row(*(Text(NO_VALUE if cell is None else str(cell)) for cell in (each.key, each.a, each.b)))
     return table
 
 
@@ -130,10 +131,10 @@ def _measure(compared: ComparedMeasure) -> Table:
 
 def _cells(group: ComparedGroup, scale: float) -> tuple[str, ...]:
     sizes = (str(group.n_clips), str(group.n_clusters))
-    values = tuple(NOTHING if value is None else f"{scale * value:.1f}" for value in (group.a, group.b))
+    values = tuple(NO_VALUE if value is None else f"{scale * value:.1f}" for value in (group.a, group.b))
     difference = group.difference
     if difference is None:
-        return (*sizes, *values, NOTHING, "", "", "")
+        return (*sizes, *values, NO_VALUE, "", "", "")
     shown = f"{scale * difference.value:+.1f}"
     if difference.interval is None or difference.p is None:
         return (*sizes, *values, shown, "", "", "")

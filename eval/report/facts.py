@@ -28,6 +28,8 @@ __all__ = [
     "columns",
     "decoding_in_short",
     "failed_clips",
+    "model_title",
+    "normalizer_in_short",
     "run_facts",
     "run_title",
     "speed_figure",
@@ -47,9 +49,20 @@ def columns(first: str, *names: str, texts: Collection[str] = ()) -> tuple[Colum
     return (Column(name=first, numeric=False), *(Column(name=name, numeric=name not in texts) for name in names))
 
 
+def model_title(config: Mapping[str, Any]) -> str:
+    """The model, and where it was asked when that was not here: the same model may answer otherwise there."""
+    model, target = config.get("model"), config.get("target")
+    return str(model or target) if _is_local(config) or not model else f"{model} at {target}"
+
+
+def normalizer_in_short(use: NormalizerUse) -> str:
+    """Name, version and digest."""
+    return f"{use.name} ({use.version}, sha256 {use.sha256[:SHOWN_DIGITS]})"
+
+
 def run_title(config: Mapping[str, Any]) -> str:
     """Model, corpus and job."""
-    title = f"{config.get('model') or config.get('target')} on {config.get('corpus')}"
+    title = f"{model_title(config)} on {config.get('corpus')}"
     job = config.get("job", Job.TRANSCRIBE)
     return title if job == Job.TRANSCRIBE else f"{title}: {JOBS.get(job, job)}"
 
@@ -73,10 +86,7 @@ def run_facts(
             Fact(name="Decoding", value=decoding_in_short(config)),
             *_seed(config),
         ]
-    facts += [
-        Fact(name="Normalizer", value=f"{use.name} ({use.version}, sha256 {use.sha256[:SHOWN_DIGITS]})")
-        for use in normalizers
-    ]
+    facts += [Fact(name="Normalizer", value=normalizer_in_short(use)) for use in normalizers]
     versions = config.get("versions") or {}
     said = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     return (*facts, *((Fact(name="Versions", value=said),) if said else ()))
@@ -138,7 +148,7 @@ def speed_section(real_time: RealTime) -> tuple[Section, ...]:
             text_cell(name),
             number_cell(seconds, f"{seconds:,.1f}"),
             number_cell(seconds / total, f"{100 * seconds / total:.1f} %"),
-            number_cell(seconds, f"{1000 * seconds / real_time.audio_s:.1f}" if real_time.audio_s else "–"),
+            number_cell(seconds, f"{1000 * seconds / real_time.audio_s:.1f}" if real_time.audio_s else NO_VALUE),
         )
         for name, seconds in real_time.phases_s.items()
     )

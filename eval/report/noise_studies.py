@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from eval.noise.plot import plot_noise
 from eval.noise.study import NoiseResult, NoiseStudy
 from eval.report.document import Chapter, Chart, Fact, KeyFigure, Section, percent, percent_interval
-from eval.report.facts import decoding_in_short
+from eval.report.facts import decoding_in_short, model_title, normalizer_in_short
 from eval.report.transcriptions import measure_of, rate_table
 
 __all__ = ["noise_chapter"]
@@ -20,10 +20,10 @@ def noise_chapter(study: NoiseStudy) -> Chapter:
         Fact(name="Decoding", value=decoding_in_short(config)),
         Fact(name="Conditions", value=str(len(study.results))),
         Fact(name="Seed of the noise", value=str(study.seed)),
-        *(Fact(name="Normalizer", value=f"{use.name} ({use.version})") for use in study.normalizers),
+        *(Fact(name="Normalizer", value=normalizer_in_short(use)) for use in study.normalizers),
     )
     return Chapter(
-        title=f"{config.get('model') or config.get('target')} in noise, on {config.get('corpus')}",
+        title=f"{model_title(config)} in noise, on {config.get('corpus')}",
         facts=facts,
         figures=tuple(_figures(study)),
         warnings=(),
@@ -58,7 +58,7 @@ def _sections(study: NoiseStudy) -> Iterable[Section]:
         chart = Chart(
             title="Error rate against the signal-to-noise ratio",
             description=f"From little noise on the left to much on the right. {described}.",
-            draw=lambda: plot_noise({str(study.config.get("model") or study.config.get("target")): study}),
+            draw=lambda: plot_noise({model_title(study.config): study}),
         )
         charts = (chart,)
     table = rate_table("Error rate under each condition", "condition", {r.name: r.group for r in study.results})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from asr.audio import SAMPLE_RATE, load_audio
 from asr.errors import AuricleError
 
-__all__ = ["MAX_PLAYED_S", "NoPlayer", "Player", "make_player"]
+__all__ = ["NoPlayer", "Player", "make_player"]
 
 MAX_PLAYED_S = 30.0
 BITS_PER_S = 24_000  # Opus keeps speech clear here, at 4 KB of page for each second

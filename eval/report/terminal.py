@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from eval.report.document import NO_VALUE
+from eval.report.facts import model_title, normalizer_in_short
 from eval.scoring.types import (
     ErrorGroup,
     Interval,
@@ -26,8 +28,6 @@ from eval.scoring.types import (
 
 __all__ = ["Breakdown", "scores_as_tables", "simple_table", "with_interval"]
 
-NOTHING = "–"
-DIGEST_DIGITS = 12
 N_CONFUSED = 3  # languages that a row of language identification has room for
 
 
@@ -40,7 +40,7 @@ class Breakdown(StrEnum):
 
 def scores_as_tables(scores: Scores, *, by: Breakdown | None = None) -> tuple[Table | Text, ...]:
     """The measures of a run, most important first; rows by language and by dataset, or by one of them; totals last."""
-    title = f"{scores.config.get('model') or scores.config.get('target')} on {scores.config.get('corpus')}"
+    title = f"{model_title(scores.config)} on {scores.config.get('corpus')}"
     if isinstance(scores, TranscriptionScores):
         return _transcription(scores, title, by)
     if isinstance(scores, TranslationScores):
@@ -61,7 +61,7 @@ def simple_table(title: str, *columns: str) -> Table:
 def with_interval(value: float | None, interval: Interval | None, *, scale: float = 100) -> str:
     """``22.0 [18.1, 26.3]``: a fraction in percent, or whatever ``scale`` makes of it."""
     if value is None:
-        return NOTHING
+        return NO_VALUE
     shown = f"{scale * value:.1f}"
     return shown if interval is None else f"{shown} [{scale * interval.low:.1f}, {scale * interval.high:.1f}]"
 
@@ -152,8 +152,7 @@ def _language_id(found: LanguageIdentification, title: str) -> Table:
 
 
 def _normalizers(used: Iterable[NormalizerUse]) -> Text:
-    named = (f"{use.name} ({use.version}, sha256 {use.sha256[:DIGEST_DIGITS]})" for use in used)
-    return Text(f"Normalizers: {', '.join(named)}")
+    return Text(f"Normalizers: {', '.join(map(normalizer_in_short, used))}")
 
 
 def _speed(speed: RealTime) -> Text:

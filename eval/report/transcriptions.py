@@ -36,7 +36,7 @@ from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_o
 from eval.report.worst import worst_transcriptions
 from eval.scoring.types import ErrorGroup, Interval, InventedWords, TranscriptionScores
 
-__all__ = ["measure_of", "rate_bars", "rate_table", "transcription_chapter"]
+__all__ = ["measure_of", "rate_table", "transcription_chapter"]
 
 MEASURES = {
     Unit.WORD.value: ("WER", "Word error rate"),
@@ -85,22 +85,14 @@ def measure_of(group: ErrorGroup) -> str:
     return MEASURES[group.unit][0]
 
 
-def rate_bars(groups: Iterable[ErrorGroup]) -> list[Bar | None]:
-    """A bar for each group, all on one scale."""
-    members = list(groups)
-    widest = max((min(_reach(group), MAX_SHOWN_RATE) for group in members), default=0.0) or 1.0
-    return [_bar(group, widest) for group in members]
-
-
 def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Table:
     """One row a group."""
-    bars = rate_bars(groups.values())
+    # All on one scale, as in the plot.
+    widest = max((min(_reach(group), MAX_SHOWN_RATE) for group in groups.values()), default=0.0) or 1.0
     return Table(
         caption=caption,
         columns=columns(what, *RATE_COLUMNS, texts=("counted by",)),
-        rows=tuple(
-            (text_cell(name), *_rate_cells(group, bar)) for (name, group), bar in zip(groups.items(), bars, strict=True)
-        ),
+        rows=tuple((text_cell(name), *_rate_cells(group, _bar(group, widest))) for name, group in groups.items()),
     )
 
 

@@ -95,7 +95,7 @@ def _row(fields: Any, where: str) -> SuiteRow:
     given = [fields[name] for name in (*TEXTS, *CHOICES) if name in fields]
     if not isinstance(only, list) or not all(isinstance(text, str) for text in [*given, *only]):
         raise CorpusError(f'{where}: expected texts, and `only` to be an array of texts such as "language=en"')
-    if Path(fields["name"]).name != fields["name"]:
+    if Path(fields["name"]).name != fields["name"] or fields["name"] == "..":
         raise CorpusError(f"{where}: got the name {fields['name']!r}, expected one that can be a folder's")
     CorpusSpec.parse(fields["corpus"])
     return SuiteRow(

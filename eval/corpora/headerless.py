@@ -17,7 +17,7 @@ import av
 from eval.corpora.cache import write_cached
 from eval.errors import CorpusError
 
-__all__ = ["HEADERLESS_FORMATS", "HeaderlessFormat", "headerless_to_wav"]
+__all__ = ["headerless_to_wav"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

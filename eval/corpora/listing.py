@@ -7,6 +7,7 @@ Opens no audio. Knows no corpus's layout.
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class Listing:
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise CorpusError(f"{path}: got byte {error.start} that is not UTF-8, expected a text in UTF-8") from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise CorpusError(
                 f"{path}: {getattr(error, 'strerror', None) or error}; expected a list of clips"
             ) from error

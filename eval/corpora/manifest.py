@@ -5,6 +5,7 @@ Checks every line before anything is transcribed. Opens no audio, knows no model
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,9 @@ def _utterance(line: bytes, where: str, folder: Path) -> Utterance:
     if not isinstance(entry, dict):
         raise CorpusError(f"{where}: got {type(entry).__name__}, expected a JSON object with id, path, text, language")
     field = _FieldReader(entry, where)
-    duration = field("duration", "a number of seconds, 0 or more", lambda value: _is_number(value) and value >= 0)
+    duration = field(
+        "duration", "a number of seconds, 0 or more", lambda value: _is_number(value) and 0 <= value < math.inf
+    )
     return Utterance(
         id=field("id", "a text that is not empty", _is_filled, required=True),
         path=folder / field("path", "a path relative to the manifest's folder", _is_filled, required=True),
@@ -64,7 +67,7 @@ def _utterance(line: bytes, where: str, folder: Path) -> Utterance:
         translation_en=field.text("translation_en"),
         speaker=field.text("speaker"),
         dataset=field.text("dataset"),
-        metric=field("metric", '"wer" or "cer"', lambda value: value in {"wer", "cer"}),
+        metric=field("metric", '"wer" or "cer"', lambda value: _is_filled(value) and value in {"wer", "cer"}),
         kind=field.text("kind"),
         single_word=bool(field("single_word", "true or false", lambda value: isinstance(value, bool))),
         quality=field.text("quality"),
@@ -85,7 +88,7 @@ class _FieldReader:
         if name not in self.entry:
             raise CorpusError(f"{self.where}: {name!r} is missing, expected {expected}")
         if not is_valid(value):
-            raise CorpusError(f"{self.where}: {name!r} is {json.dumps(value)}, expected {expected}")
+            raise CorpusError(f"{self.where}: {name!r} is {json.dumps(value, ensure_ascii=False)}, expected {expected}")
         return value
 
     def text(self, name: str, *, required: bool = False) -> str | None:

@@ -54,9 +54,13 @@ class CorpusSpec:
         if kind not in READERS:
             raise CorpusError(f"{spec}: got {kind!r} before the colon, expected {EXPECTED}")
         try:
-            settings = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
         except ValueError as error:
             raise CorpusError(f"{spec}: got {query!r} after ?, expected setting=value&setting=value") from error
+        settings = dict(pairs)
+        if len(settings) < len(pairs):
+            message = f"{spec}: got a setting twice, expected each once; several languages have commas between them"
+            raise CorpusError(message)
         known = READERS[kind][1]
         unknown = sorted(settings.keys() - set(known))
         if unknown:

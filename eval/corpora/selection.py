@@ -12,6 +12,7 @@ from eval.errors import CorpusError
 
 __all__ = ["select"]
 
+MAX_SHOWN = 20  # values of a field, in an error
 FIELDS = ("language", "dataset", "kind", "speaker", "id")
 
 
@@ -25,7 +26,8 @@ def select(corpus: Corpus, conditions: Sequence[str]) -> Corpus:
     wanted = [_condition(condition) for condition in conditions]
     kept = tuple(clip for clip in corpus.utterances if all(_value(clip, field) in values for field, values in wanted))
     if not kept:
-        raise CorpusError(f"--only {' --only '.join(conditions)}: no clip of {corpus.name} meets this")
+        message = f"--only {' --only '.join(conditions)}: no clip of {corpus.name} meets this"
+        raise CorpusError("; ".join([message, *(_values_there(corpus, field) for field, _ in wanted)]))
     digest = hashlib.sha256("\n".join([corpus.sha256, *sorted(conditions)]).encode())
     return replace(corpus, utterances=kept, sha256=digest.hexdigest())
 
@@ -37,6 +39,11 @@ def _condition(condition: str) -> tuple[str, frozenset[str]]:
             f"--only: got {condition!r}, expected FIELD=VALUE,VALUE with FIELD one of {', '.join(FIELDS)}"
         )
     return field, frozenset(values.split(","))
+
+
+def _values_there(corpus: Corpus, field: str) -> str:
+    values = sorted({_value(clip, field) for clip in corpus.utterances})
+    return f"{field} is one of {', '.join(values[:MAX_SHOWN])}" + ", …" * (len(values) > MAX_SHOWN)
 
 
 def _value(clip: Utterance, field: str) -> str:

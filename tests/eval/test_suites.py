@@ -82,6 +82,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ),
         ("[mine]\nrows = [{ corpus = 'm' }]", "row 1: 'name' is missing"),
         ("[mine]\nrows = [{ name = '../a', corpus = 'm' }]", "expected one that can be a folder's"),
+        ("[mine]\nrows = [{ name = '..', corpus = 'm' }]", "expected one that can be a folder's"),
         ("[mine]\nrows = [{ name = 'a', corpus = 'm', only = 'x' }]", "expected texts, and `only` to be an array"),
         (
             "[mine]\nrows = [{ name = 'a', corpus = 'm', job = 'sing' }]",

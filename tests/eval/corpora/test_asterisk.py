@@ -237,3 +237,12 @@ def test_a_line_without_a_prompt_is_named(root: Path, write_files) -> None:
         CorpusError, match=r"core-sounds-es\.txt, line 3: got 'Agente conectado', expected `prompt: text`"
     ):
         read_asterisk(root, languages=["es"])
+
+
+def test_a_damaged_list_is_an_error(root: Path) -> None:
+    texts = root / DOC / "asterisk-core-sounds-en/core-sounds-en.txt.gz"
+    data = bytearray(texts.read_bytes())
+    data[12:20] = b"\xff" * 8
+    texts.write_bytes(data)
+    with pytest.raises(CorpusError, match=r"core-sounds-en\.txt\.gz: .*expected a list of clips"):
+        read_asterisk(root, languages=["en"])

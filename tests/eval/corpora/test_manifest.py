@@ -49,6 +49,8 @@ def test_languages_become_codes_and_unknown_ones_stay(tmp_path: Path, written: s
         ({**CLIP, "id": "b", "text": 3}, "line 2: 'text' is 3, expected a text or null"),
         ({**CLIP, "id": "b", "duration": "1"}, "line 2: 'duration' is \"1\", expected a number"),
         ({**CLIP, "id": "b", "metric": "ser"}, 'line 2: \'metric\' is "ser", expected "wer" or "cer"'),
+        ({**CLIP, "id": "b", "metric": ["wer"]}, 'line 2: \'metric\' is ["wer"], expected "wer" or "cer"'),
+        ({**CLIP, "id": "b", "duration": float("inf")}, "line 2: 'duration' is Infinity, expected a number"),
         (CLIP, "line 2: id 'a' is already on line 1"),
     ],
 )

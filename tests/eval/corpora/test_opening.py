@@ -64,6 +64,7 @@ def test_a_manifest_is_named_by_its_path_alone(write_manifest, monkeypatch: pyte
         (".", "got a folder, expected the path of a JSONL manifest, or KIND:PATH"),
         ("fleurs:data?langauge=de", "got the setting 'langauge' for fleurs, expected language, split"),
         ("librispeech:data?split=test", "got the setting 'split' for librispeech, expected none"),
+        ("fleurs:data?language=de_de&language=fr_fr", "got a setting twice, expected each once"),
         ("fleurs:data?test", "got 'test' after [?], expected setting=value&setting=value"),
     ],
 )

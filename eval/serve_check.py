@@ -6,6 +6,7 @@ Asks what a client could ask and judges the answers by the service's own promise
 import html
 import io
 import json
+import os
 import re
 import time
 import wave
@@ -42,9 +43,8 @@ EXCERPT_CHARACTERS = 120
 DECODING = {"temperature": "0", "seed": "0"}  # the same text each time, so that the formats can be compared
 ERROR_FIELDS = {"message", "type", "param", "code", "request_id"}
 VERBOSE_FIELDS = {"text", "language", "duration", "segments", "timing", "request_id", "model", "model_hash"}
-_CUE = re.compile(r"^(?:\d+\n)?\d{2,}:\d{2}:\d{2}[,.]\d{3} --> \d{2,}:\d{2}:\d{2}[,.]\d{3}$", re.MULTILINE)
-
-_ARROW = re.compile("--+>")
+CUE = re.compile(r"^(?:\d+\n)?\d{2,}:\d{2}:\d{2}[,.]\d{3} --> \d{2,}:\d{2}:\d{2}[,.]\d{3}$", re.MULTILINE)
+ARROW = re.compile("--+>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def made_recording() -> Recording:
 
 def recording_of(corpus: Corpus) -> Recording:
     """The shortest clip in which something is said, or what ``made_recording`` makes where no clip can be read."""
-    spoken = [clip for clip in corpus.utterances if clip.text and clip.path.is_file()]
+    spoken = [clip for clip in corpus.utterances if clip.text and os.access(clip.path, os.R_OK)]
     if not spoken:
         return made_recording()
     path = min(spoken, key=lambda clip: clip.duration or np.inf).path
@@ -186,7 +186,8 @@ def _judged(name: str, expected: str, ask: Callable[[], Judgement]) -> Check:
     started = time.perf_counter()
     try:
         passed, got = ask()
-    except (httpx.HTTPError, TargetUnavailableError, ClipError) as error:
+    except (httpx.HTTPError, TargetUnavailableError, ClipError, LookupError, TypeError, ValueError) as error:
+        # The last three: fields that are missing, or of another kind than promised.
         passed, got = False, f"{type(error).__name__}: {error}"
     return Check(name=name, expected=expected, got=got, passed=passed, seconds=time.perf_counter() - started)
 
@@ -204,13 +205,17 @@ class _Probe:
     def alive(self, wait_s: float, sleep: Callable[[float], None]) -> Judgement:
         waited_s = 0.0
         while True:
+            started = time.perf_counter()
             try:
                 body = json_object(self._service.get("/healthz"))
-            except TargetUnavailableError:
-                if waited_s + CONNECT_PAUSE_S > wait_s:
+            except TargetUnavailableError as error:
+                waited_s += time.perf_counter() - started
+                is_there = not isinstance(error.__cause__, httpx.RequestError)  # and was busy for all the time it had
+                if is_there or waited_s >= wait_s:
                     raise
-                sleep(CONNECT_PAUSE_S)
-                waited_s += CONNECT_PAUSE_S
+                pause_s = min(CONNECT_PAUSE_S, wait_s - waited_s)
+                sleep(pause_s)
+                waited_s += pause_s
             else:
                 return body.get("status") == "ok", _excerpt(body)
 
@@ -256,7 +261,7 @@ class _Probe:
             ("verbose_json", "text, segments, language, duration, timing, model_hash", self._verbose),
             ("json", same, lambda: self._same_text("json", lambda body: str(json_object(body)["text"]))),
             ("text", same, lambda: self._same_text("text", lambda body: body.text)),
-            ("srt", f"{same} in cues", lambda: self._same_text("srt", lambda body: _CUE.sub("", body.text))),
+            ("srt", f"{same} in cues", lambda: self._same_text("srt", lambda body: CUE.sub("", body.text))),
             ("vtt", f"WEBVTT and {same} in cues", lambda: self._same_text("vtt", _vtt_text)),
             ("stream", f"segments, then done with {same}", self._stream),
             ("detect-language", "a language of the model", self._detect),
@@ -323,7 +328,7 @@ class _Probe:
 
 def _comparable(text: str) -> str:
     # Each format breaks lines where it likes, and cues cannot hold the arrow of their own times.
-    return _ARROW.sub("->", "".join(text.split()))
+    return ARROW.sub("->", "".join(text.split()))
 
 
 def _error_body(response: httpx.Response) -> dict[str, Any]:
@@ -338,7 +343,7 @@ def _vtt_text(response: httpx.Response) -> str:
     header, _, cues = response.text.partition("\n")
     if header.strip() != "WEBVTT":
         raise ValueError("no WEBVTT in the first line")
-    return html.unescape(_CUE.sub("", cues))
+    return html.unescape(CUE.sub("", cues))
 
 
 def _events(body: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import httpx
 
 from eval.errors import ClipError, TargetUnavailableError
 
-__all__ = ["PATIENCE_S", "HttpService", "clip_error", "error_code", "json_object"]
+__all__ = ["PATIENCE_S", "HttpService", "clip_error", "json_object"]
 
 PATIENCE_S = 600.0  # a service that is busy, or loads its model, for longer ends the run
 MIN_WAIT_S, MAX_WAIT_S = 1.0, 60.0  # between two questions to a busy service, whatever it names
@@ -55,11 +55,11 @@ class HttpService:
         """Any answer but a busy one. Raises TargetUnavailableError."""
         try:
             return self._patiently(lambda: self._client.get(self._at(route)))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self.unavailable(f"no answer ({_named(error)})") from error
 
     def upload(self, route: str, fields: Mapping[str, str], name: str, file: BinaryIO) -> httpx.Response:
-        """Any answer but a busy one. Raises httpx.TransportError, and TargetUnavailableError when it stays busy."""
+        """Any answer but a busy one. Raises httpx.RequestError, and TargetUnavailableError when it stays busy."""
 
         def ask() -> httpx.Response:
             file.seek(0)
@@ -80,7 +80,7 @@ class HttpService:
             raise ClipError("unreadable_file", f"{audio.name}: {error.strerror or error}") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self.unavailable(f"no answer ({_named(error)})") from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             self._check_alive()
             raise ClipError("connection_lost", _named(error)) from error
         if response.status_code in FATAL_STATUSES or error_code(response) == OUT_OF_CREDIT:
@@ -108,7 +108,7 @@ class HttpService:
         # A service that is gone ends the run; one that still answers, whatever it says, has failed this clip only.
         try:
             self._client.get(self._at("/"))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self.unavailable(f"no answer ({_named(error)})") from error
 
 

@@ -69,11 +69,8 @@ class ServerTarget:
         """Post one file to ``/transcribe``."""
         body = self._ask("/transcribe", {"response_format": "verbose_json", **_form(options)}, path)
         try:
-            text, timing = str(body["text"]), body.get("timing")
-            times = timing and PhaseTimes(
-                audio=timing["decode_audio"], encode=timing["encode"], decode=timing["decode"]
-            )
-        except (KeyError, TypeError) as error:
+            text, times = str(body["text"]), _times(body.get("timing"))
+        except (KeyError, TypeError, ValueError) as error:
             raise ClipError("unexpected_response", f"got {sorted(body)}, expected text and timing") from error
         self._check_same_model(body.get("model_hash"))
         return Reply(
@@ -100,6 +97,13 @@ class ServerTarget:
             raise self._service.unavailable(
                 f"it answers with model {model_hash}, expected {self._model_hash}: the service changed its model"
             )
+
+
+def _times(timing: Mapping[str, Any] | None) -> PhaseTimes | None:
+    if timing is None:
+        return None
+    audio, encode, decode = (float(timing[phase]) for phase in ("decode_audio", "encode", "decode"))
+    return PhaseTimes(audio=audio, encode=encode, decode=decode)
 
 
 def _form(options: TranscribeOptions) -> dict[str, str]:

@@ -181,13 +181,16 @@ def test_nobody_listening_says_what_to_do(clip: Path) -> None:
             ask()
 
 
-def test_a_lost_connection_is_the_clips_error_only_while_the_service_lives(clip: Path) -> None:
+@pytest.mark.parametrize("lost", [httpx.ReadError, httpx.DecodingError])
+def test_a_lost_connection_is_the_clips_error_only_while_the_service_lives(
+    clip: Path, lost: type[httpx.RequestError]
+) -> None:
     alive = True
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/" and alive:
             return httpx.Response(404)
-        raise httpx.ReadError("reset", request=request)
+        raise lost("reset", request=request)
 
     target, _ = make_server(answer)
     with pytest.raises(ClipError) as caught:
@@ -218,3 +221,10 @@ def test_a_password_in_the_address_is_not_written_down() -> None:
 
     target = ServerTarget("http://me:secret@test:8000", transport=httpx.MockTransport(answer))
     assert target.describe()["target"] == "http://test:8000"
+
+
+@pytest.mark.parametrize("timing", [{}, {"decode_audio": None, "encode": 1, "decode": 1}, 3])
+def test_times_that_cannot_be_read_are_the_clips_error(clip: Path, timing: object) -> None:
+    target, _ = make_server(lambda _: httpx.Response(200, json={**OK, "timing": timing}))
+    with pytest.raises(ClipError, match="expected text and timing"):
+        target.transcribe(clip, TranscribeOptions())

@@ -20,7 +20,7 @@ import numpy as np
 from eval import engines
 from eval.errors import EvaluationError
 
-__all__ = ["OURS", "EngineTimes", "measure_speed", "times_as_json"]
+__all__ = ["EngineTimes", "measure_speed", "times_as_json"]
 
 OURS = "auricle"
 WARM_RUNS = 3  # a process and round

@@ -1,7 +1,7 @@
 """``auricle-eval normalize``: texts → what is compared, and why."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from asr.languages import to_language_code
 from eval.cli.console import output_console, reported_errors
+from eval.errors import EvaluationError
 from eval.normalizers import Normalizer, NormalizerName, Rewrite, normalizer_for
 
 __all__ = ["normalize"]
@@ -47,8 +48,11 @@ def normalize(
         typer.echo(f"Normalizer: {chosen.name}, version {chosen.version}, sha256 {chosen.sha256}")
 
 
-def _lines() -> Iterable[str]:
-    return (line.rstrip("\r\n") for line in sys.stdin)
+def _lines() -> Iterator[str]:
+    try:
+        yield from (line.rstrip("\r\n") for line in sys.stdin)
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"stdin: got bytes that are not {error.encoding}, expected a text in it") from error
 
 
 def _print_explanation(normalizer: Normalizer, text: str, language: str | None) -> None:

@@ -27,7 +27,6 @@ __all__ = [
     "TemperatureOption",
     "decoding_options",
     "make_target",
-    "parse_temperatures",
 ]
 
 DEFAULT_MODEL = "base"
@@ -80,15 +79,6 @@ SeedOption = Annotated[
 ]
 
 
-def parse_temperatures(value: str) -> tuple[float, ...]:
-    """Numbers between commas. Raises InvalidOptionError."""
-    try:
-        return tuple(float(number) for number in value.split(","))
-    except ValueError as error:
-        message = f"temperature: got {value!r}, expected a number, or several with commas"
-        raise InvalidOptionError(message, param="temperature") from error
-
-
 def decoding_options(
     beam_size: int | None, temperature: str | None, seed: int | None, *, openai: str | None = None
 ) -> TranscribeOptions:
@@ -104,7 +94,7 @@ def decoding_options(
     try:
         return TranscribeOptions(
             beam_size=TranscribeOptions().beam_size if beam_size is None else beam_size,
-            temperatures=DEFAULT_TEMPERATURES if temperature is None else parse_temperatures(temperature),
+            temperatures=DEFAULT_TEMPERATURES if temperature is None else _temperatures(temperature),
             seed=seed,
         )
     except InvalidOptionError as error:
@@ -129,6 +119,14 @@ def make_target(
     if server is not None:
         return ServerTarget(server, model=model)
     return LocalTarget.load(model or DEFAULT_MODEL)
+
+
+def _temperatures(value: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in value.split(","))
+    except ValueError as error:
+        message = f"temperature: got {value!r}, expected a number, or several with commas"
+        raise InvalidOptionError(message, param="temperature") from error
 
 
 def _api_key(name: str | None) -> str | None:

@@ -22,7 +22,6 @@ __all__ = [
     "Statistic",
     "intervals",
     "paired_difference",
-    "rate_interval",
     "ratio",
     "sum_by_cluster",
 ]
@@ -78,11 +77,6 @@ def intervals(counts: Counts, *statistics: Statistic) -> tuple[Interval | None, 
         return (None,) * len(statistics)
     sums = _resampled_sums(counts, N_RESAMPLES)
     return tuple(_percentiles(statistic(sums)) for statistic in statistics)
-
-
-def rate_interval(errors: npt.ArrayLike, reference_units: npt.ArrayLike) -> Interval | None:
-    """The interval of a corpus rate, from errors and reference units of each cluster."""
-    return intervals(np.column_stack([errors, reference_units]).astype(np.float64), ratio(0, 1))[0]
 
 
 def paired_difference(counts_a: Counts, counts_b: Counts, statistic: Statistic) -> Difference | None:

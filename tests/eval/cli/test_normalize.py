@@ -44,5 +44,11 @@ def test_a_language_that_nobody_knows_is_refused() -> None:
     assert "hindy" in result.stderr
 
 
+def test_a_text_in_another_encoding_is_refused() -> None:
+    result = runner.invoke(cli.app, ["normalize"], input=b"\xff\xfe\n")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: stdin: got bytes that are not utf-8, expected a text in it\n"
+
+
 def test_help_teaches_by_example() -> None:
     assert "auricle-eval normalize" in runner.invoke(cli.app, ["normalize", "--help"]).output

@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,13 +11,17 @@ from eval.scoring.bootstrap import (
     SEED,
     intervals,
     paired_difference,
-    rate_interval,
     ratio,
     sum_by_cluster,
 )
+from eval.scoring.types import Interval
 
 RATE = ratio(0, 1)
 clusters = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 30)), min_size=2, max_size=12)
+
+
+def rate_interval(errors: npt.ArrayLike, units: npt.ArrayLike) -> Interval | None:
+    return intervals(np.column_stack([errors, units]).astype(float), RATE)[0]
 
 
 @settings(max_examples=10, deadline=None)

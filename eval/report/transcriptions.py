@@ -44,7 +44,7 @@ MEASURES = {
     "mixed": ("error rate", "Error rate"),
 }
 # The rate is beside its row's name, so that a telephone shows it without scrolling.
-RATE_COLUMNS = ("error rate", "95 % interval", "clips", "S", "D", "I", "units", "counted by", "CER")
+RATE_COLUMNS = ("error rate", "95 % interval", "clips", "S", "D", "I", "units", "counted by", "CER", "CER 95 %")
 APART = {"doubtful": "doubtful transcripts", "spelled": "spelled-out corpora", "single_word": "single words"}
 HOW_COUNTED = (
     "Rates are errors added over clips, divided by units added over clips: S substituted, D deleted, I inserted. Each "
@@ -97,7 +97,7 @@ def rate_table(caption: str, what: str, groups: Mapping[str, ErrorGroup]) -> Tab
 
 
 def _rate_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
-    counts, interval = group.counts, group.interval
+    counts, interval, cer = group.counts, group.interval, group.characters_interval
     return (
         number_cell(counts.rate, percent(counts.rate), bar),
         number_cell(interval.low if interval else None, percent_interval(interval, few_voices=group.few_voices)),
@@ -108,6 +108,7 @@ def _rate_cells(group: ErrorGroup, bar: Bar | None) -> tuple[Cell, ...]:
         count_cell(counts.n_ref),
         text_cell(group.unit),
         number_cell(group.characters.rate, percent(group.characters.rate)),
+        number_cell(cer.low if cer else None, percent_interval(cer, few_voices=group.few_voices)),
     )
 
 

@@ -55,7 +55,7 @@ class Draw:
     n_clusters: int
     """Speakers, and clips whose speaker is not known."""
     few_voices: bool
-    """Whether those are fewer than MIN_CLUSTERS, so that clips are drawn instead."""
+    """Whether those are fewer than MIN_CLUSTERS, so that clips are drawn, which speak for these voices alone."""
 
 
 def what_to_draw(clips: Iterable[tuple[str, Reference]]) -> Draw:
@@ -64,7 +64,7 @@ def what_to_draw(clips: Iterable[tuple[str, Reference]]) -> Draw:
     speakers = [cluster_of(clip_id, reference) for clip_id, reference in members]
     ids = [clip_id for clip_id, _ in members]
     n_clusters = len(set(speakers))
-    few_voices = n_clusters < MIN_CLUSTERS and n_clusters < len(ids)
+    few_voices = n_clusters < MIN_CLUSTERS and len(ids) > 1  # a single clip has no interval to warn of
     return Draw(clusters=ids if few_voices else speakers, n_clusters=n_clusters, few_voices=few_voices)
 
 

@@ -45,7 +45,7 @@ def test_score_shows_what_was_counted_and_how(folder: MakeFolder) -> None:
     result = invoke("score", folder(WRONG))
     assert result.exit_code == 0, result.output
     shown = " ".join(result.stdout.split())
-    assert "overall mixed 4 4 14" in shown
+    assert "overall mixed 4 4 † 14" in shown
     assert "71.4 [" in shown  # 8 of 14, and the two words written over the hum
     assert "Words written where nobody speaks" in shown
     assert "noise 1 1 0.000 2" in shown  # the fake target says one second
@@ -57,7 +57,7 @@ def test_score_shows_what_was_counted_and_how(folder: MakeFolder) -> None:
 def test_failed_clips_have_a_column_where_there_are_any(folder: MakeFolder) -> None:
     shown = " ".join(invoke("score", folder({**RIGHT, "en-2": ClipError("internal_error", "no")})).stdout.split())
     assert "unit clips failed clusters" in shown
-    assert "overall mixed 4 1 4 14 0 5 0" in shown
+    assert "overall mixed 4 1 4 † 14 0 5 0" in shown
 
 
 def test_unit_and_normalizer_are_what_is_asked_for(folder: MakeFolder, tmp_path: Path) -> None:

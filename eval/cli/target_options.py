@@ -44,7 +44,7 @@ ServerOption = Annotated[
 OpenAIOption = Annotated[
     str | None,
     typer.Option(
-        "--openai", metavar="URL", help="Ask any OpenAI-compatible address, such as http://localhost:8000/v1."
+        "--openai", metavar="URL", help="Ask any OpenAI-compatible address, such as https://api.openai.com/v1."
     ),
 ]
 ApiKeyOption = Annotated[

@@ -48,7 +48,13 @@ def _table(table: Table) -> Iterable[str]:
 
 def _clips(clips: Sequence[WorstClip]) -> Iterable[str]:
     rows = [
-        (clip.id, language_label(clip.language), clip.summary, clip.reference, clip.error or clip.hypothesis)
+        (
+            clip.id,
+            language_label(clip.language),
+            clip.summary,
+            clip.reference,
+            f"(failed: {clip.error})" if clip.error else clip.hypothesis,
+        )
         for clip in clips
     ]
     yield from _rows(("clip", "language", "result", "reference", "hypothesis"), rows, numeric=(False,) * 5)

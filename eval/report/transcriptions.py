@@ -258,7 +258,8 @@ def _worst_section(scores: TranscriptionScores, n_worst: int) -> Iterable[Sectio
     if clips:
         remark = (
             f"The {len(clips)} clips with the most errors beyond what the rate of their language predicts; no language "
-            "takes more than its share of the list. Texts are normalized, as they were counted."
+            "takes more than its share of the list. Aligned texts are normalized, as they were counted; others are as "
+            "written."
         )
         yield Section(heading="Worst clips first", remarks=(remark,), clips=clips)
 

@@ -84,7 +84,8 @@ class HttpService:
             self._check_alive()
             raise ClipError("connection_lost", _named(error)) from error
         if response.status_code in FATAL_STATUSES or error_code(response) == OUT_OF_CREDIT:
-            raise self.unavailable(f"{route} is refused: {clip_error(response).message}")
+            refusal = f"{response.status_code} for {route}: {clip_error(response).message}"
+            raise self.unavailable(refusal.rstrip("."))
         return response
 
     def unavailable(self, problem: str) -> TargetUnavailableError:

@@ -23,8 +23,8 @@ from eval.targets.types import Reply, package_version
 __all__ = ["OpenAITarget"]
 
 NEXT_STEP = (
-    "Correct --openai and --model, or put the key into the environment variable that --api-key-env names; the same "
-    "command then continues where it stopped."
+    "Correct --openai and --model, or put the key into the environment variable that --api-key-env names (a service of "
+    "Auricle's own is asked with --server); the same command then continues where it stopped."
 )
 ROUTES = {Task.TRANSCRIBE: "/v1/audio/transcriptions", Task.TRANSLATE: "/v1/audio/translations"}
 SAID_OTHERWISE = frozenset({"task", "language", "prompt", "temperatures"})  # the rest must be at its default

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 HYPOTHESES, REFERENCES, RUN, LOCK = "hypotheses.jsonl", "references.json", "run.json", "run.lock"
+STUDY = "study.json"  # in a folder of runs under noise
 INFORMATIVE = frozenset({"corpus_sha256"})  # in run.json, and free to differ when a run is continued
 LONE_SURROGATES = "backslashreplace"  # a file name or answer may have them; so written, they are JSON's own escapes
 ANEW = "make the run anew in another folder"
@@ -180,6 +181,11 @@ def config_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[C
 
 def read_run(folder: Path) -> StoredRun:
     """Read what a run left. Raises ResultsError when the folder is not a run's, or a file in it is damaged."""
+    if (folder / STUDY).exists() and not (folder / RUN).exists():
+        message = f"{folder}: got a noise study, expected the folder of an `auricle-eval run`"
+        raise ResultsError(
+            f"{message}; use auricle-eval report, or score one of its folders such as {folder / 'clean'}"
+        )
     config = _read_object(folder / RUN)
     references = {}
     for clip_id, fields in _read_object(folder / REFERENCES).items():

@@ -22,6 +22,7 @@ from asr.audio import SAMPLE_RATE
 from eval.corpora import Corpus
 from eval.errors import ClipError, TargetUnavailableError
 from eval.hypotheses import StoredRun
+from eval.report.document import counted
 from eval.scoring.types import TranscriptionScores
 from eval.targets.http import HttpService, json_object
 
@@ -150,8 +151,8 @@ def check_corpus(run: StoredRun, scores: TranscriptionScores, *, fail_above: flo
     checks = [
         Check(
             name="corpus answered",
-            expected=f"{len(run.references)} clips, none failed",
-            got=", ".join([f"{len(hypotheses)} clips", *(failed or ["none failed"])]),
+            expected=f"{counted(len(run.references), 'clip')}, none failed",
+            got=", ".join([counted(len(hypotheses), "clip"), *(failed or ["none failed"])]),
             passed=len(hypotheses) == len(run.references) and not failures,
         )
     ]
@@ -294,7 +295,7 @@ class _Probe:
         if missing := sorted(VERBOSE_FIELDS - body.keys()):
             return False, f"no {', '.join(missing)}"
         self._text = str(body["text"])
-        return True, f"{len(body['segments'])} segments in {body['language']}: {_excerpt(self._text)}"
+        return True, f"{counted(len(body['segments']), 'segment')} in {body['language']}: {_excerpt(self._text)}"
 
     def _same_text(self, response_format: str, text_of: Callable[[httpx.Response], str]) -> Judgement:
         response = self._post({"response_format": response_format, **DECODING})

@@ -5,6 +5,7 @@ import math
 import typer
 
 from eval.errors import ResultsError
+from eval.report.document import counted
 from eval.scoring.types import Scores, TranscriptionScores
 
 __all__ = ["check_limit", "parse_limit"]
@@ -35,7 +36,8 @@ def check_limit(scores: Scores, limit: float) -> None:
     got = "no rate, as nothing is said in its clips" if rate is None else f"an overall error rate of {100 * rate:.2f} %"
     fails = rate is None or rate > limit or scores.n_missing > 0
     if scores.n_missing:
-        got += f" without {scores.n_missing} clips that have no hypothesis yet"
+        verb = "has" if scores.n_missing == 1 else "have"
+        got += f" without {counted(scores.n_missing, 'clip')} that {verb} no hypothesis yet"
     typer.echo(f"{'FAILED' if fails else 'passed'}: got {got}, limit {100 * limit:.2f} %", err=True)
     if fails:
         raise typer.Exit(1)

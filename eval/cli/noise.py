@@ -25,6 +25,7 @@ from eval.cli.target_options import (
 from eval.corpora import Corpus, Utterance
 from eval.errors import EvaluationError
 from eval.noise.conditions import DEFAULT_SNRS_DB, Condition, NoiseKind, make_conditions, parse_snrs
+from eval.report.document import counted
 from eval.runner import LanguageMode, RunPlan
 
 if TYPE_CHECKING:
@@ -173,7 +174,9 @@ def _table(study: "NoiseStudy") -> Table:
     levels = sorted({result.snr_db for result in study.results if result.snr_db is not None}, reverse=True)
     n_clips = max(result.group.n_clips for result in study.results)
     unit = {"word": "WER", "character": "CER"}.get(study.results[0].group.unit, "error rate")
-    table = Table(title=f"{unit} in % on {n_clips} clips, 95 % intervals; columns: SNR in dB", show_lines=True)
+    table = Table(
+        title=f"{unit} in % on {counted(n_clips, 'clip')}, 95 % intervals; columns: SNR in dB", show_lines=True
+    )
     table.add_column("", no_wrap=True)
     for header in ("no noise", *(f"{level:g}" for level in levels)):
         table.add_column(header, justify="right", no_wrap=True)
@@ -198,8 +201,7 @@ def _report_failures(study: "NoiseStudy", out: Path) -> int:
     n_failed = sum(result.group.n_failed for result in study.results)
     if n_failed:
         worst = max(study.results, key=lambda result: result.group.n_failed)
-        message = (
-            f"{n_failed} transcriptions failed and count as deleted, {worst.group.n_failed} of them in {worst.name}"
-        )
+        message = f"{counted(n_failed, 'transcription')} failed and {'counts' if n_failed == 1 else 'count'} as deleted"
+        message += f", {worst.group.n_failed} of them in {worst.name}" if n_failed > 1 else f", in {worst.name}"
         typer.echo(f"{message}; their errors are in {out / worst.name / 'hypotheses.jsonl'}.", err=True)
     return n_failed

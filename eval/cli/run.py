@@ -24,6 +24,7 @@ from eval.cli.target_options import (
     make_target,
 )
 from eval.jobs import Job
+from eval.report.document import counted
 from eval.runner import LanguageMode, RunPlan, RunSummary, run_corpus
 
 __all__ = ["run"]
@@ -91,9 +92,9 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
         with ProgressBar() as progress:
             summary = run_corpus(plan, target, out, progress)
     _print_summary(summary, out)
-    typer.echo(f"Next: auricle-eval score {quote(str(out))}", err=True)
     if len(summary.failures) == len(summary.hypotheses):
         raise typer.Exit(1)
+    typer.echo(f"Next: auricle-eval score {quote(str(out))}", err=True)
 
 
 def _print_summary(summary: RunSummary, out: Path) -> None:
@@ -101,7 +102,7 @@ def _print_summary(summary: RunSummary, out: Path) -> None:
     if summary.failures:
         console.print(_failures_table(summary))
     n_clips, n_failed = len(summary.hypotheses), len(summary.failures)
-    line = f"{n_clips} clips in {out}: {n_clips - n_failed} transcribed, {n_failed} failed"
+    line = f"{counted(n_clips, 'clip')} in {out}: {n_clips - n_failed} transcribed, {n_failed} failed"
     if summary.n_resumed:
         line += f"; {summary.n_resumed} of them were there already"
     if summary.n_without_reference:

@@ -10,6 +10,7 @@ from eval.cli.gate import check_limit, parse_limit
 from eval.hypotheses import read_run
 from eval.normalizers import NormalizerName, Unit
 from eval.report.as_json import scores_as_json
+from eval.report.document import counted
 from eval.report.terminal import Breakdown, scores_as_tables
 from eval.scoring import score_run
 
@@ -65,7 +66,9 @@ def score(
             write_json(json_file, scores_as_json(scores))
     output_console().print(*scores_as_tables(scores, by=by), sep="\n")
     if scores.n_missing:
-        message = f"Unfinished: {scores.n_missing} clips have no hypothesis yet and are not in these numbers."
+        verbs = ("has", "is") if scores.n_missing == 1 else ("have", "are")
+        message = f"Unfinished: {counted(scores.n_missing, 'clip')} {verbs[0]} no hypothesis yet and {verbs[1]} not in "
+        message += "these numbers."
         typer.echo(f"{message} Repeat the `auricle-eval run` command to finish.", err=True)
     if fail_above is not None:
         with reported_errors():

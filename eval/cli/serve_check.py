@@ -17,6 +17,7 @@ from eval.cli.target_options import decoding_options, make_target
 from eval.corpora import Corpus
 from eval.hypotheses import read_run
 from eval.report.as_json import scores_as_json
+from eval.report.document import counted
 from eval.report.terminal import with_interval
 from eval.runner import RunPlan, run_corpus
 from eval.scoring import TranscriptionScores, score_run
@@ -123,12 +124,14 @@ def _measures(verdict: CorpusVerdict) -> list[str]:
     rate = with_interval(overall.counts.rate, overall.interval)
     units = "words or characters" if overall.unit == "mixed" else f"{overall.unit}s"
     lines = [
-        f"Error rate: {rate} %, {overall.counts.n_ref} {units} in {overall.n_clips} clips, {overall.n_failed} failed"
+        f"Error rate: {rate} %, {overall.counts.n_ref} {units} in {counted(overall.n_clips, 'clip')}, "
+        f"{overall.n_failed} failed"
     ]
     if verdict.latency is not None:
         latency = verdict.latency
         lines.append(
-            f"Latency: p50 {latency.p50:.2f} s, p95 {latency.p95:.2f} s, p99 {latency.p99:.2f} s over {latency.n} clips"
+            f"Latency: p50 {latency.p50:.2f} s, p95 {latency.p95:.2f} s, p99 {latency.p99:.2f} s over "
+            f"{counted(latency.n, 'clip')}"
         )
     if speed.x_real_time is not None:
         lines.append(f"Speed: {speed.x_real_time:.1f} × real time, {speed.audio_s:.0f} s of audio")

@@ -47,6 +47,8 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
         "n_only_a": comparison.n_only_a,
         "n_only_b": comparison.n_only_b,
         "n_other_reference": comparison.n_other_reference,
+        "n_failed_a": comparison.n_failed_a,
+        "n_failed_b": comparison.n_failed_b,
         "n_better": comparison.n_better,
         "n_worse": comparison.n_worse,
         "n_equal": comparison.n_common - len(comparison.changes),

@@ -3,13 +3,13 @@
 Rounds for the eye, counts nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
-from eval.report.document import NO_VALUE
+from eval.report.document import NO_VALUE, counted
 from eval.report.terminal import simple_table
 from eval.scoring.bootstrap import Difference
 from eval.scoring.compare import ComparedGroup, ComparedMeasure, Comparison, Measure
@@ -32,16 +32,22 @@ class _Words:
     fewer: str
     scale: float
     """From the measure's number to the one shown."""
+    failed: str
+    """What a clip that failed counts as."""
 
 
 WORDS: Mapping[Measure, _Words] = {
     Measure.ERROR_RATE: _Words(
-        heading="error rate %", more="points more errors", fewer="points fewer errors", scale=100
+        heading="error rate %", more="points more errors", fewer="points fewer errors", scale=100, failed="deleted"
     ),
-    Measure.BLEU: _Words(heading="BLEU", more="BLEU more", fewer="BLEU less", scale=1),
-    Measure.CHRF: _Words(heading="chrF", more="chrF more", fewer="chrF less", scale=1),
+    Measure.BLEU: _Words(heading="BLEU", more="BLEU more", fewer="BLEU less", scale=1, failed="empty"),
+    Measure.CHRF: _Words(heading="chrF", more="chrF more", fewer="chrF less", scale=1, failed="empty"),
     Measure.ACCURACY: _Words(
-        heading="languages right %", more="points more languages right", fewer="points fewer languages right", scale=100
+        heading="languages right %",
+        more="points more languages right",
+        fewer="points fewer languages right",
+        scale=100,
+        failed="wrong",
     ),
 }
 
@@ -62,21 +68,30 @@ def verdicts(comparison: Comparison) -> tuple[str, ...]:
 def comparison_as_tables(comparison: Comparison) -> tuple[Table | Text, ...]:
     """The verdict, what was set differently, the measures by language and dataset, and the clips that changed most."""
     n_equal = comparison.n_common - len(comparison.changes)
-    counted = f"Of {comparison.n_common} common clips B does better on {comparison.n_better}, worse on "
-    counted += f"{comparison.n_worse}, the same on {n_equal}."
+    line = f"Of {counted(comparison.n_common, 'common clip')} B does better on {comparison.n_better}, worse on "
+    line += f"{comparison.n_worse}, the same on {n_equal}."
     left_out = {
         "only in A": comparison.n_only_a,
         "only in B": comparison.n_only_b,
         "held against different references": comparison.n_other_reference,
     }
     if any(left_out.values()):
-        counted += f" Left out: {', '.join(f'{number} {why}' for why, number in left_out.items() if number)}."
-    parts: list[Table | Text] = [Text(line, style="bold") for line in verdicts(comparison)]
-    parts += [Text(counted), _configurations(comparison)]
+        line += f" Left out: {', '.join(f'{number} {why}' for why, number in left_out.items() if number)}."
+    parts: list[Table | Text] = [Text(verdict, style="bold") for verdict in verdicts(comparison)]
+    parts += [*_failures(comparison), Text(line), _configurations(comparison)]
     parts += [_measure(each) for each in comparison.measures]
     if comparison.changes:
         parts.append(_changes(comparison))
     return tuple(parts)
+
+
+def _failures(comparison: Comparison) -> Iterator[Text]:
+    counted_as = WORDS[comparison.measures[0].measure].failed
+    for name, n_failed in (("A", comparison.n_failed_a), ("B", comparison.n_failed_b)):
+        if n_failed:
+            share = f"{n_failed} of {counted(comparison.n_common, 'clip')}"
+            verb = "counts" if n_failed == 1 else "count"
+            yield Text(f"{share} failed in {name} and {verb} as {counted_as}.", style="yellow")
 
 
 def _verdict(compared: ComparedMeasure) -> str:
@@ -84,7 +99,7 @@ def _verdict(compared: ComparedMeasure) -> str:
     difference = group.difference
     if difference is None:
         return f"No {compared.measure.value.replace('_', ' ')} to compare: nothing is said in the common clips."
-    size = f"{group.n_clips} clips, {group.n_clusters} clusters"
+    size = f"{counted(group.n_clips, 'clip')}, {counted(group.n_clusters, 'cluster')}"
     amount = abs(difference.value) * words.scale
     said = f"B has {amount:.1f} {words.more if difference.value > 0 else words.fewer}"
     if difference.interval is None or difference.p is None:
@@ -117,14 +132,18 @@ def _configurations(comparison: Comparison) -> Table | Text:
 
 def _measure(compared: ComparedMeasure) -> Table:
     words = WORDS[compared.measure]
-    columns = ("clips", "clusters", f"A: {words.heading}", "B", "B - A [95 %]", "p", "p (Holm)", "")
-    table = simple_table("", "", *columns)
+    rows = (*compared.languages.values(), *compared.datasets.values())
+    n_corrected = sum(group.p_holm is not None for group in rows)
+    table = simple_table("", "", "clips", "clusters", f"A: {words.heading}", "B", "B - A [95 %]", "p", "p (Holm)", "")
     for groups in (compared.languages, compared.datasets, {"overall": compared.overall}):
         for name, group in groups.items():
             table.add_row(Text(name), *_cells(group, words.scale))
         table.add_section()
-    n_tested = sum(group.p_holm is not None for group in (*compared.languages.values(), *compared.datasets.values()))
-    table.caption = Text(f"p (Holm): corrected for the {n_tested} rows that have one; * where p is below {SIGNIFICANT}")
+    note = f"* where p is below {SIGNIFICANT}"
+    if n_corrected > 1:
+        note = f"p (Holm): corrected for the {n_corrected} rows that have one. * where it is below {SIGNIFICANT}"
+        note += "; overall, where p is"
+    table.caption = Text(note)
     table.caption_justify = "left"
     return table
 

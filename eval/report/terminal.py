@@ -158,6 +158,6 @@ def _normalizers(used: Iterable[NormalizerUse]) -> Text:
 def _speed(speed: RealTime) -> Text:
     if speed.x_real_time is None:
         return Text("Speed: not known, no clip of known length was transcribed")
-    line = f"Speed: {speed.x_real_time:.1f} x real time ({speed.audio_s:.0f} s of audio in {speed.wall_s:.0f} s"
+    line = f"Speed: {speed.x_real_time:.1f} × real time ({speed.audio_s:.0f} s of audio in {speed.wall_s:.0f} s"
     phases = "".join(f", {name} {seconds:.0f} s" for name, seconds in speed.phases_s.items())
     return Text(f"{line}{phases})")

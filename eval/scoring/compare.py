@@ -95,6 +95,9 @@ class Comparison:
     n_only_b: int
     n_other_reference: int
     """Clips that both answered, held against different references; they are not compared."""
+    n_failed_a: int
+    """Of ``n_common``."""
+    n_failed_b: int
     measures: tuple[ComparedMeasure, ...]
     changes: tuple[ClipChange, ...]
     """Clips that differ, the largest change first; the rest of ``n_common`` are equal."""
@@ -149,6 +152,8 @@ def compare_runs(a: StoredRun, b: StoredRun, *, normalizer: NormalizerName = Nor
         n_only_a=len(a.hypotheses.keys() - b.hypotheses.keys()),
         n_only_b=len(b.hypotheses.keys() - a.hypotheses.keys()),
         n_other_reference=len(answered) - len(common),
+        n_failed_a=_n_failed(a, common),
+        n_failed_b=_n_failed(b, common),
         measures=tuple(_compare(clips, measure, statistic) for measure, statistic in kind.statistics.items()),
         changes=_changes(clips, less_is_better=kind.less_is_better),
     )
@@ -156,6 +161,10 @@ def compare_runs(a: StoredRun, b: StoredRun, *, normalizer: NormalizerName = Nor
 
 def _is_same_reference(a: Reference, b: Reference) -> bool:
     return (a.text, a.language, a.metric) == (b.text, b.language, b.metric)
+
+
+def _n_failed(run: StoredRun, clip_ids: Iterable[str]) -> int:
+    return sum(run.hypotheses[clip_id].error is not None for clip_id in clip_ids)
 
 
 def _part(run: StoredRun, clip_ids: Iterable[str]) -> StoredRun:

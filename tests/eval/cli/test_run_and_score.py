@@ -77,7 +77,19 @@ def test_failed_clips_are_listed_and_all_failed_is_a_failure(write_manifest, tmp
     assert "undecodable_audio" in some.stderr
     assert "[b]not" in some.stderr
     target.answers = dict.fromkeys(("en-1", "de-1", "silence", "zh-1"), ClipError("internal_error", "IndexError"))
-    assert run_it(write_manifest(), tmp_path / "all").exit_code == 1
+    every = run_it(write_manifest(), tmp_path / "all")
+    assert every.exit_code == 1
+    assert "4 failed" in " ".join(every.stderr.split())
+    assert "Next:" not in every.stderr
+
+
+def test_a_noise_study_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}", "utf-8")
+    result = runner.invoke(cli.app, ["score", str(tmp_path)])
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "use auricle-eval report, or score one of its folders such as" in said
+    assert said.endswith("/clean")
 
 
 def test_errors_are_said_without_a_traceback(write_manifest, tmp_path: Path, target) -> None:
@@ -124,7 +136,7 @@ def test_nobody_at_the_address_is_an_error(write_manifest, tmp_path: Path) -> No
     assert "auricle-serve" in result.stderr
 
 
-def test_a_folder_with_a_space_can_be_pasted(write_manifest, tmp_path: Path) -> None:
+def test_a_folder_with_a_space_can_be_pasted(write_manifest, tmp_path: Path, target) -> None:
     result = run_it(write_manifest(), tmp_path / "two words")
     assert f"Next: auricle-eval score '{tmp_path / 'two words'}'" in result.stderr
 

@@ -56,7 +56,7 @@ def test_every_kind_of_score_fits_the_terminal_and_json(job: str) -> None:
     shown = capture.get()
     assert "base on c" in shown
     assert job == "detect-language" or "[b]zh" in shown
-    assert "Speed: 8.0 x real time (16 s of audio in 2 s)" in shown
+    assert "Speed: 8.0 × real time (16 s of audio in 2 s)" in shown
     assert max(len(line) for line in shown.splitlines()) <= 120
     written = scores_as_json(scores)
     assert json.loads(json.dumps(written, allow_nan=False)) == written

@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 import sacrebleu
+from rich.console import Console
 
 from eval.errors import ResultsError
 from eval.normalizers import NormalizerName
-from eval.report.comparison import verdicts
+from eval.report.as_json import comparison_as_json
+from eval.report.comparison import comparison_as_tables, verdicts
 from eval.scoring import score_run
 from eval.scoring.compare import Measure, compare_runs
 
@@ -76,6 +78,36 @@ def test_only_what_both_answered_is_compared(make_run) -> None:
     comparison = compare_runs(a, b)
     assert (comparison.n_common, comparison.n_only_a, comparison.n_only_b, comparison.n_other_reference) == (1, 1, 2, 1)
     assert comparison.measures[0].overall.n_clips == 1
+
+
+def shown(comparison) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(*comparison_as_tables(comparison), sep="\n")
+    return " ".join(capture.get().split())
+
+
+def test_clips_that_failed_are_named(make_run) -> None:
+    a = make_run(*clips(6, 1))
+    b = make_run(*((fields, None if number else text) for number, (fields, text) in enumerate(clips(6, 1))))
+    comparison = compare_runs(a, b)
+    assert (comparison.n_failed_a, comparison.n_failed_b) == (0, 5)
+    assert "5 of 6 clips failed in B and count as deleted." in shown(comparison)
+    assert "failed in A" not in shown(comparison)
+    assert comparison_as_json(comparison)["n_failed_b"] == 5
+    named = [({"text": "de", "language": "de"}, {"text": "", "language": "de"})] * 2
+    one_failed = make_run(named[0], (named[1][0], None), job="detect-language")
+    said = shown(compare_runs(one_failed, make_run(*named, job="detect-language")))
+    assert "1 of 2 clips failed in A and counts as wrong." in said
+
+
+def test_the_note_on_holm_is_for_several_rows(make_run) -> None:
+    several = shown(compare_runs(make_run(*clips(8, 2)), make_run(*clips(8, 1))))
+    assert "corrected for the 2 rows that have one. * where it is below 0.05; overall, where p is" in several
+    voices = [({"text": SENTENCE, "language": name, "dataset": "a"}, SENTENCE) for name in ("en", "de")]
+    one = shown(compare_runs(make_run(*voices), make_run(*voices)))
+    assert "corrected for" not in one
+    assert "* where p is below 0.05" in one
 
 
 def test_translations_are_compared_by_both_scores(make_run) -> None:

@@ -42,6 +42,8 @@ class NumberWords:
     """Words that count only beside another part of the same number, or among three digits and more."""
     one_multiplies: bool = True
     """Whether one stands before a hundred; where it does not, as in Turkish, bir yüz is a face and not 100."""
+    digits_before_hundred: bool = False
+    """Whether 2 hundred is written, as 2 thousand is."""
     lone_one: str = ""
     """What a 1 that stands alone is read as, where that word is ambiguous."""
 
@@ -74,6 +76,7 @@ NUMBER_WORDS: Mapping[str, NumberWords] = {
         "seventeen eighteen nineteen",
         tens="twenty thirty forty/fourty fifty sixty seventy eighty ninety",
         hundred="hundred",
+        digits_before_hundred=True,
         thousand="thousand",
         millions="million billion",
         more={"oh": 0, "trillion": 10**12},

@@ -91,7 +91,7 @@ def _scaled(lexicon: Lexicon, words: Sequence[str], at: int) -> Item:
 
 def _zeros(lexicon: Lexicon, word: str) -> int:
     part = lexicon.parts.get((word,))
-    scales = {Kind.SCALE, Kind.HUNDRED} if "hundred" in lexicon.words.hundred else {Kind.SCALE}
+    scales = {Kind.SCALE, Kind.HUNDRED} if lexicon.words.digits_before_hundred else {Kind.SCALE}
     return len(str(part.value)) - 1 if part is not None and part.kind in scales else 0
 
 

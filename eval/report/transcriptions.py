@@ -34,6 +34,7 @@ from eval.report.languages import language_figure, language_sections
 from eval.report.paper import rates_beside_the_paper
 from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_order
 from eval.report.worst import worst_transcriptions
+from eval.scoring.invented import ALL_KINDS
 from eval.scoring.types import ErrorGroup, Interval, InventedWords, TranscriptionScores
 
 __all__ = ["measure_of", "rate_table", "transcription_chapter"]
@@ -136,8 +137,8 @@ def _figure(name: str, group: ErrorGroup, which: str) -> KeyFigure:
 
 
 def _invented_figure(invented: Mapping[str, InventedWords]) -> Iterable[KeyFigure]:
-    if "all" in invented:
-        found = invented["all"]
+    if ALL_KINDS in invented:
+        found = invented[ALL_KINDS]
         interval = found.interval
         yield KeyFigure(
             name="Invented words",

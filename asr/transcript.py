@@ -5,7 +5,53 @@ from dataclasses import dataclass, field
 
 from asr.tasks import Task
 
-__all__ = ["LanguageDetection", "Segment", "Timing", "Transcript"]
+__all__ = [
+    "Attempt",
+    "LanguageDetection",
+    "LanguageSpan",
+    "Quality",
+    "Segment",
+    "Suppressed",
+    "Timing",
+    "Transcript",
+    "Word",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word with its punctuation, placed in time by the cross-attention; seconds from the recording's start."""
+
+    word: str
+    """As in the segment's text: begins with a space where the language writes spaces."""
+    start: float
+    end: float
+    probability: float
+    """Mean probability of the word's tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One decoding of a window, kept or not."""
+
+    temperature: float
+    with_context: bool
+    """Whether the window was told the text before it."""
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    rejected: tuple[str, ...] = ()
+    """Why it was not good enough, in the words of ``Quality.flags``; empty when it passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """The evidence for and against a segment; nothing in it changes the text."""
+
+    flags: tuple[str, ...] = ()
+    """What speaks against the text that was kept, see ``asr.quality``; empty: nothing."""
+    attempts: tuple[Attempt, ...] = ()
+    """Every decoding of the segment's window in order; the last one, or the best of them, was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +76,47 @@ class Segment:
     """Bytes of the window's text over bytes after zlib."""
     no_speech_prob: float
     """Probability of ``<|nospeech|>`` at the window's first step."""
+    language: str = "en"
+    """Code of the language that the window was decoded in."""
+    words: tuple[Word, ...] = ()
+    """In order; empty unless word times were asked for."""
+    quality: Quality = field(default_factory=Quality)
+    channel: int | None = None
+    """The channel it was heard in, from 0, when channels are transcribed apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppressed:
+    """Text that was decoded and left out of the transcript, so that nobody has to guess what is missing."""
+
+    start: float
+    end: float
+    text: str
+    reason: str
+    """One of ``asr.quality``'s reasons."""
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageSpan:
+    """A stretch of the recording in one language; seconds from its start."""
+
+    start: float
+    end: float
+    language: str
+    probability: float
+    """Of the language, over the stretch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageDetection:
-    """The most likely language and the probability of every language the model knows."""
+    """The most likely language and the probability of every language the model knows or was allowed."""
 
-    language: str
+    language: str | None
+    """Code; None: no language reaches the threshold."""
     language_probs: Mapping[str, float]
 
 
@@ -64,6 +144,10 @@ class Transcript:
     duration: float
     """Length of the decoded audio, seconds."""
     segments: tuple[Segment, ...]
+    suppressed: tuple[Suppressed, ...] = ()
+    """What was decoded and left out, in order of time."""
+    languages: tuple[LanguageSpan, ...] = ()
+    """Which language is spoken when; one span when it never changes, none where nobody speaks."""
     warnings: tuple[str, ...] = ()
     """What was wrong with the audio but did not prevent a transcript."""
     timing: Timing = field(default_factory=Timing)

@@ -109,12 +109,16 @@ class Tokenizer:
 
     @cached_property
     def non_speech_tokens(self) -> tuple[int, ...]:
-        """Ids of the signs that captions use for what is not spoken, and of every special token but the end."""
+        """Ids of the signs that captions use for what is not spoken."""
         # " -" and " '" open a dialogue line or a quotation; inside words the bare signs stay allowed.
         suppressed = {self.encode(" -")[0], self.encode(" '")[0]}
         for symbol in (*NON_SPEECH_SYMBOLS, *MUSIC_SYMBOLS):
             for tokens in (self.encode(symbol), self.encode(" " + symbol)):
                 if len(tokens) == 1 or symbol in MUSIC_SYMBOLS:
                     suppressed.add(tokens[0])
-        specials = (self.sot, self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech)
-        return tuple(sorted(suppressed | set(specials)))
+        return tuple(sorted(suppressed))
+
+    @property
+    def control_tokens(self) -> tuple[int, ...]:
+        """Ids that steer the model and are never part of its answer."""
+        return (self.sot, self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from asr.decoding.types import DecodeRequest
+from asr.options import NON_SPEECH_SYMBOLS
 from asr.tokenizer import TIMESTAMP_STEP_S, Tokenizer
 
 __all__ = ["LogitFilter", "SuppressBlank", "SuppressTokens", "TimestampRules", "filters_for"]
@@ -92,9 +93,10 @@ class TimestampRules:
 
 def filters_for(request: DecodeRequest, tokenizer: Tokenizer, device: torch.device) -> list[LogitFilter]:
     """The rules of one request, in order."""
-    filters: list[LogitFilter] = [SuppressBlank(tokenizer)]
-    if request.options.suppress_non_speech:
-        filters.append(SuppressTokens(tokenizer.non_speech_tokens, device))
+    asked = request.options.suppress_tokens
+    symbols = tokenizer.non_speech_tokens if NON_SPEECH_SYMBOLS in asked else ()
+    never = {*tokenizer.control_tokens, *symbols, *(token for token in asked if token != NON_SPEECH_SYMBOLS)}
+    filters: list[LogitFilter] = [SuppressBlank(tokenizer), SuppressTokens(sorted(never), device)]
     if request.prompt.timestamps:
         filters.append(TimestampRules(tokenizer, max_initial_timestamp_s=request.options.max_initial_timestamp_s))
     return filters

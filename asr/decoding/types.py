@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from asr.options import NON_SPEECH_SYMBOLS
 from asr.prompt import TaskPrompt
 
 __all__ = [
@@ -76,8 +77,8 @@ class DecodingOptions:
     strategy: Strategy = field(default_factory=Greedy)
     max_initial_timestamp_s: float = 1.0
     """The first timestamp is at most this (Whisper 4.5)."""
-    suppress_non_speech: bool = True
-    """Forbid signs that captions use for what is not spoken."""
+    suppress_tokens: tuple[int, ...] = (NON_SPEECH_SYMBOLS,)
+    """Token ids that never appear; -1 stands for the signs that captions use for what is not spoken."""
     max_tokens: int | None = None
     """Tokens after which decoding stops; None: half of the text context (224)."""
 

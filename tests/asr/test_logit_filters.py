@@ -129,7 +129,7 @@ def test_a_request_gets_its_rules(tokenizer, timestamps, suppress):
     request = DecodeRequest(
         mel=torch.zeros(80, 10),
         prompt=TaskPrompt(language="en", timestamps=timestamps),
-        options=DecodingOptions(suppress_non_speech=suppress, max_initial_timestamp_s=0.04),
+        options=DecodingOptions(suppress_tokens=(-1,) if suppress else (), max_initial_timestamp_s=0.04),
     )
     logits = flat(tokenizer)
     for logit_filter in filters_for(request, tokenizer, CPU):

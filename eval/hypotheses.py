@@ -17,7 +17,8 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from eval.corpora import Utterance
+from asr.transcript import LanguageSpan, Suppressed, Word
+from eval.corpora import Part, Utterance
 from eval.errors import ResultsError, RunMismatchError
 from eval.jobs import Job
 from eval.targets import PhaseTimes
@@ -60,6 +61,36 @@ class Hypothesis:
     """The model that answered, where a service says so."""
     error: Mapping[str, str] | None = None
     """``code`` and ``message`` of what went wrong; None: nothing."""
+    words: tuple[Word, ...] | None = None
+    """With their times, in order; None: not asked for, or the target has none."""
+    languages: tuple[LanguageSpan, ...] = ()
+    """Which language is spoken when, where the target says."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """What was decoded and left out of the text, where the target says."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of the file: what is unknown or empty is absent, and a word is a list of its four values."""
+        fields = {key: value for key, value in asdict(self).items() if value is not None and value != ()}
+        if self.words is not None:
+            fields["words"] = [
+                (word.word, round(word.start, 3), round(word.end, 3), round(word.probability, 4)) for word in self.words
+            ]
+        return fields
+
+    @classmethod
+    def from_json(cls, line: bytes) -> "Hypothesis":
+        """Read one line of the file. Raises ValueError, TypeError or AttributeError for anything else."""
+        fields = json.loads(line)
+        times, words = fields.pop("times", None), fields.pop("words", None)
+        return cls(
+            **fields
+            | {
+                "times": None if times is None else PhaseTimes(**times),
+                "words": None if words is None else tuple(map(_word, words)),
+                "languages": tuple(LanguageSpan(**span) for span in fields.get("languages", ())),
+                "suppressed": tuple(Suppressed(**each) for each in fields.get("suppressed", ())),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +112,8 @@ class Reference:
     single_word: bool = False
     quality: str | None = None
     speaker: str | None = None
+    parts: tuple[Part, ...] = ()
+    """Where in the recording which clip is spoken, in order; empty: the recording was not joined."""
 
     @classmethod
     def of(cls, utterance: Utterance, job: Job, *, key: str) -> "Reference | None":
@@ -100,7 +133,13 @@ class Reference:
             single_word=utterance.single_word,
             quality=utterance.quality,
             speaker=utterance.speaker,
+            parts=utterance.parts,
         )
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Reference":
+        """Read one entry of the file; parts are absent where an earlier version wrote it. Raises TypeError."""
+        return cls(**{**fields, "parts": tuple(Part(**part) for part in fields.get("parts", ()))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +186,8 @@ class HypothesisStore:
 
     def append(self, hypothesis: Hypothesis) -> None:
         """Add one line and hand it to the operating system. Raises ResultsError when it cannot be written."""
-        fields = {key: value for key, value in asdict(hypothesis).items() if value is not None}
         try:
-            self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(hypothesis.as_json(), ensure_ascii=False) + "\n")
             self._file.flush()
         except OSError as error:
             message = f"{self._file.name}: {error.strerror or error}; make room, and repeat the command to continue"
@@ -190,7 +228,7 @@ def read_run(folder: Path) -> StoredRun:
     references = {}
     for clip_id, fields in _read_object(folder / REFERENCES).items():
         try:
-            references[clip_id] = Reference(**fields)
+            references[clip_id] = Reference.from_json(fields)
         except TypeError as error:
             raise ResultsError(
                 f"{folder / REFERENCES}, clip {clip_id!r}: {error}; if another version wrote it, {ANEW}"
@@ -251,6 +289,11 @@ def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{key}", value
 
 
+def _word(values: tuple[str, float, float, float]) -> Word:
+    word, start, end, probability = values
+    return Word(word=word, start=start, end=end, probability=probability)
+
+
 def _complete_lines(path: Path) -> bytes:
     data = path.read_bytes()
     return data[: data.rfind(b"\n") + 1]
@@ -260,9 +303,7 @@ def _parse_hypotheses(path: Path, data: bytes) -> dict[str, Hypothesis]:
     hypotheses = {}
     for number, line in enumerate(data.splitlines(), start=1):
         try:
-            fields = json.loads(line)
-            times = fields.pop("times", None)
-            hypothesis = Hypothesis(**fields, times=None if times is None else PhaseTimes(**times))
+            hypothesis = Hypothesis.from_json(line)
         except (ValueError, TypeError, AttributeError) as error:
             message = f"{path}, line {number}: {error}; delete the line and run again to redo its clip"
             raise ResultsError(f"{message}; if another version wrote it, {ANEW}") from error

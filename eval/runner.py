@@ -163,6 +163,9 @@ def _hypothesis(utterance: Utterance, key: str, plan: RunPlan, target: Target) -
             seconds=round(time.perf_counter() - started, 4),
             times=_rounded(reply.times),
             model_hash=reply.model_hash,
+            words=reply.words,
+            languages=reply.languages,
+            suppressed=reply.suppressed,
         )
     return Hypothesis(
         id=utterance.id,

@@ -2,6 +2,6 @@
 
 from eval.corpora.manifest import read_manifest
 from eval.corpora.opening import open_corpus
-from eval.corpora.types import Corpus, Utterance
+from eval.corpora.types import Corpus, Part, Utterance
 
-__all__ = ["Corpus", "Utterance", "open_corpus", "read_manifest"]
+__all__ = ["Corpus", "Part", "Utterance", "open_corpus", "read_manifest"]

@@ -7,7 +7,20 @@ from asr.errors import UnsupportedLanguageError
 from asr.languages import to_language_code
 from eval.jobs import Job
 
-__all__ = ["Corpus", "Utterance", "canonical_language"]
+__all__ = ["Corpus", "Part", "Utterance", "canonical_language"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One clip inside a recording that was joined of several; start and end in seconds from the recording's start."""
+
+    id: str
+    """Of the clip in its own corpus."""
+    start: float
+    end: float
+    text: str
+    language: str | None
+    """Whisper's code; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,8 @@ class Utterance:
     single_word: bool = False
     quality: str | None = None
     """A remark on the transcript, such as "doubtful"."""
+    parts: tuple[Part, ...] = ()
+    """Where in the recording which clip is spoken, in order; empty: the recording was not joined."""
 
     def reference(self, job: Job) -> str | None:
         """The text that the job's output is held against; None: there is none."""

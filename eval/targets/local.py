@@ -51,11 +51,15 @@ class LocalTarget:
         """Transcribe in this process; whatever fails, fails this clip alone."""
         transcript = _or_clip_error(path, lambda: self._transcriber.transcribe(path, options))
         timing = transcript.timing
+        words = tuple(word for segment in transcript.segments for word in segment.words)
         return Reply(
             text=transcript.text,
             language=transcript.language,
             duration=transcript.duration,
             times=PhaseTimes(audio=timing.decode_audio, encode=timing.encode, decode=timing.decode),
+            words=words if options.word_timestamps else None,
+            languages=transcript.languages,
+            suppressed=transcript.suppressed,
         )
 
     def detect_language(self, path: Path) -> Reply:

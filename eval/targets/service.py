@@ -3,6 +3,7 @@
 Knows no corpus and no reference, and no more of HTTP than Auricle's own fields.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -22,6 +23,10 @@ NEXT_STEP = (
     "Start the service (`auricle-serve`) or correct --server and --model; the same command then continues where it "
     "stopped."
 )
+ABSENT_AT_DEFAULT = (
+    "languages", "language_threshold", "carry_prompt", "hotwords", "clip_timestamps", "channels", "suppress_tokens",
+    "vad", "vad_threshold",
+)  # fmt: skip  # older services refuse these fields, whose absence means the same default to every service
 NO_FIELD = ("max_initial_timestamp_s",)  # options that the service's form cannot say
 NONE_WORD = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")  # None: no such test
 
@@ -61,7 +66,7 @@ class ServerTarget:
         }
 
     def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
-        """Every option: each is sent, even at its default, so that the service's own defaults decide nothing."""
+        """Every option; nearly all are sent even at their default, so that the service's own defaults decide nothing."""
         _form(options)
         return asdict(options)
 
@@ -113,12 +118,24 @@ def _form(options: TranscribeOptions) -> dict[str, str]:
     for name in NO_FIELD:
         if values.pop(name) != getattr(defaults, name):
             raise TargetUnavailableError(f"{name}: the service has no such field; leave the option out")
-    values["timestamps"] = "segment" if options.timestamps else "none"
+    for name in ABSENT_AT_DEFAULT:
+        if values[name] == asdict(defaults)[name]:
+            del values[name]
+    values["timestamps"] = _timestamps(options)
+    del values["word_timestamps"]
     values["temperature"] = ",".join(map(str, values.pop("temperatures")))
     for name in NONE_WORD:
         values[name] = "none" if values[name] is None else values[name]
     return {name: _as_text(value) for name, value in values.items() if value is not None and value != ""}
 
 
+def _timestamps(options: TranscribeOptions) -> str:
+    if options.word_timestamps:
+        return "word"
+    return "segment" if options.timestamps else "none"
+
+
 def _as_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value) if isinstance(value, tuple) else str(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asr.options import TranscribeOptions
+from asr.transcript import LanguageSpan, Suppressed, Word
 
 __all__ = ["PhaseTimes", "Reply", "Target", "package_version"]
 
@@ -39,6 +40,12 @@ class Reply:
     """Of the model that answered, where the target says it with each answer."""
     times: PhaseTimes | None = None
     """None where the target does not say."""
+    words: tuple[Word, ...] | None = None
+    """With their times, in order; None: not asked for, or the target has none."""
+    languages: tuple[LanguageSpan, ...] = ()
+    """Which language is spoken when, where the target says."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """What was decoded and left out of the text, where the target says."""
 
 
 class Target(Protocol):

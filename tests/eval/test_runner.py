@@ -1,11 +1,13 @@
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asr.options import TranscribeOptions
-from eval.corpora import read_manifest
+from asr.transcript import LanguageSpan, Suppressed, Word
+from eval.corpora import Part, read_manifest
 from eval.errors import CorpusError, ResultsError, RunMismatchError, TargetUnavailableError
 from eval.hypotheses import read_run
 from eval.jobs import Job
@@ -151,6 +153,51 @@ def test_a_run_of_another_version_is_said_to_be_one(plan, tmp_path, fake_target,
     path.write_text(path.read_text("utf-8").replace('"key"', '"digest"'), "utf-8")
     with pytest.raises(ResultsError, match=r"references\.json, clip 'en-1'.*another version"):
         read_run(tmp_path)
+
+
+def test_words_spans_and_what_was_left_out_are_kept(plan, tmp_path, fake_target, progress) -> None:
+    word = Word(word=" Größe,", start=0.1, end=0.5, probability=0.91)
+    span = LanguageSpan(start=0.0, end=2.0, language="de", probability=0.9)
+    scores = {"avg_logprob": -0.5, "compression_ratio": 1.2, "no_speech_prob": 0.7}
+    suppressed = Suppressed(start=1.0, end=2.0, text=" Thank you.", reason="silence", **scores)
+
+    class DetailedTarget(fake_target):
+        def transcribe(self, path, options):
+            reply = super().transcribe(path, options)
+            return replace(reply, words=(word,), languages=(span,), suppressed=(suppressed,))
+
+    run_corpus(plan, DetailedTarget(), tmp_path, progress)
+    assert lines(tmp_path)[0]["words"] == [[" Größe,", 0.1, 0.5, 0.91]]
+    kept = read_run(tmp_path).hypotheses["en-1"]
+    assert (kept.words, kept.languages, kept.suppressed) == ((word,), (span,), (suppressed,))
+
+
+def test_no_words_differ_from_words_not_asked_for(plan, tmp_path, fake_target, progress) -> None:
+    class SilentTarget(fake_target):
+        def transcribe(self, path, options):
+            return replace(super().transcribe(path, options), words=() if path.stem == "silence" else None)
+
+    run_corpus(plan, SilentTarget(), tmp_path, progress)
+    kept = read_run(tmp_path).hypotheses
+    assert (kept["silence"].words, kept["en-1"].words) == ((), None)
+
+
+def test_the_parts_of_a_joined_recording_are_kept(plan, tmp_path, fake_target, progress) -> None:
+    part = Part(id="a", start=0.5, end=1.5, text="the cat", language="en")
+    clips = tuple(replace(clip, parts=(part,)) for clip in plan.corpus.utterances)
+    run_corpus(replace(plan, corpus=replace(plan.corpus, utterances=clips)), fake_target(), tmp_path, progress)
+    assert read_run(tmp_path).references["en-1"].parts == (part,)
+
+
+def test_a_folder_of_an_earlier_version_is_read(plan, tmp_path, fake_target, progress) -> None:
+    run_corpus(plan, fake_target(), tmp_path, progress)
+    path = tmp_path / "references.json"
+    entries = json.loads(path.read_text("utf-8"))
+    older = {key: {name: value for name, value in entry.items() if name != "parts"} for key, entry in entries.items()}
+    path.write_text(json.dumps(older), "utf-8")
+    stored = read_run(tmp_path)
+    assert stored.references["en-1"].parts == ()
+    assert stored.hypotheses["en-1"].words is None
 
 
 def test_half_of_a_surrogate_pair_is_kept(plan, tmp_path, fake_target, progress) -> None:

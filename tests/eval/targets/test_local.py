@@ -6,18 +6,47 @@ import pytest
 
 from asr.errors import CorruptAudioError, UnknownModelError
 from asr.options import TranscribeOptions
-from asr.transcript import LanguageDetection, Timing
+from asr.tasks import Task
+from asr.transcript import LanguageDetection, LanguageSpan, Segment, Suppressed, Timing, Transcript, Word
 from eval.errors import ClipError, TargetUnavailableError
 from eval.targets import LocalTarget, PhaseTimes
+
+WORDS = (
+    Word(word=" hi", start=0.1, end=0.5, probability=0.9),
+    Word(word=" there", start=1.2, end=1.6, probability=0.8),
+)
+SCORES = {"avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0}
+TRANSCRIPT = Transcript(
+    task=Task.TRANSCRIBE,
+    language="en",
+    duration=2.0,
+    segments=tuple(
+        Segment(
+            id=place,
+            seek=0,
+            start=word.start,
+            end=word.end,
+            text=word.word,
+            tokens=(),
+            temperature=0.0,
+            words=(word,),
+            **SCORES,
+        )
+        for place, word in enumerate(WORDS)
+    ),
+    suppressed=(Suppressed(start=1.8, end=2.0, text=" Thank you.", reason="silence", **SCORES),),
+    languages=(LanguageSpan(start=0.0, end=2.0, language="en", probability=0.9),),
+    timing=Timing(decode_audio=1.0, encode=2.0, decode=3.0, total=7.0),
+)
 
 
 class FakeTranscriber:
     model_name, model_hash = "base", "d0"
 
-    def __init__(self, result: SimpleNamespace | LanguageDetection | Exception) -> None:
+    def __init__(self, result: Transcript | LanguageDetection | Exception) -> None:
         self.result = result
 
-    def transcribe(self, path: Path, options: TranscribeOptions) -> SimpleNamespace:
+    def transcribe(self, path: Path, options: TranscribeOptions) -> Transcript:
         assert options.beam_size == 5
         return self._answer(path)
 
@@ -32,10 +61,12 @@ class FakeTranscriber:
 
 
 def test_the_local_engine_answers(clip: Path) -> None:
-    timing = Timing(decode_audio=1.0, encode=2.0, decode=3.0, total=7.0)
-    target = LocalTarget(FakeTranscriber(SimpleNamespace(text="hi", language="en", duration=2.0, timing=timing)))
+    target = LocalTarget(FakeTranscriber(TRANSCRIPT))
     reply = target.transcribe(clip, TranscribeOptions())
-    assert (reply.text, reply.times) == ("hi", PhaseTimes(audio=1.0, encode=2.0, decode=3.0))
+    assert (reply.text, reply.times) == ("hi there", PhaseTimes(audio=1.0, encode=2.0, decode=3.0))
+    assert (reply.words, reply.languages, reply.suppressed) == (None, TRANSCRIPT.languages, TRANSCRIPT.suppressed)
+    timed = target.transcribe(clip, TranscribeOptions(word_timestamps=True))
+    assert timed.words == WORDS
     described = target.describe()
     assert (described["model"], described["model_hash"]) == ("base", "d0")
     assert described["versions"]["torch"]

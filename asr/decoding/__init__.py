@@ -9,6 +9,7 @@ from asr.decoding.types import (
     Greedy,
     Sampling,
     Strategy,
+    TokenTime,
     WindowDecoder,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "Greedy",
     "Sampling",
     "Strategy",
+    "TokenTime",
     "WindowDecoder",
 ]

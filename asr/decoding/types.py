@@ -17,6 +17,7 @@ __all__ = [
     "Greedy",
     "Sampling",
     "Strategy",
+    "TokenTime",
     "WindowDecoder",
 ]
 
@@ -81,6 +82,8 @@ class DecodingOptions:
     """Token ids that never appear; -1 stands for the signs that captions use for what is not spoken."""
     max_tokens: int | None = None
     """Tokens after which decoding stops; None: half of the text context (224)."""
+    token_times: bool = False
+    """Place each text token in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,16 @@ class DecodeRequest:
     """
     prompt: TaskPrompt
     options: DecodingOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenTime:
+    """Where one text token was heard; seconds from the window's start."""
+
+    start: float
+    end: float
+    probability: float
+    """Of the token among all text tokens, given the text before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +126,8 @@ class DecodingResult:
     compression_ratio: float
     """Bytes of the text over bytes after zlib; loops compress well."""
     temperature: float
+    token_times: tuple[TokenTime, ...] = ()
+    """One for each text token (not timestamp) of ``tokens``, in order; empty unless asked for."""
 
 
 class WindowDecoder(Protocol):

@@ -6,6 +6,7 @@ Shapes: B batch, R windows, N = R × width rows (hypotheses; the rows of a windo
 T text tokens, C model width, H heads, D = C / H, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 (the name that every torch co
 from asr.errors import CheckpointError
 from asr.kv_cache import CrossAttentionCache, DecoderCache, SelfAttentionCache
 
-__all__ = ["PRESETS", "AudioEncoder", "ModelDimensions", "TextDecoder", "Whisper"]
+__all__ = ["PRESETS", "AttentionWatcher", "AudioEncoder", "ModelDimensions", "TextDecoder", "Whisper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ PRESETS: dict[str, ModelDimensions] = {
     "large-v3": _dimensions(1280, 32, n_vocab=51866, n_mels=128),
     "large-v3-turbo": _dimensions(1280, 32, n_vocab=51866, n_mels=128, text_layers=4),
 }
+
+
+AttentionWatcher = Callable[[int, Tensor, Tensor], None]
+"""Sees what each layer's cross-attention compares: the layer, queries (R, H, T, D) and keys (R, H, S, D)."""
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10_000.0) -> Tensor:
@@ -140,7 +145,14 @@ class DecoderBlock(nn.Module):
         self.mlp = _mlp(n_state)
         self.mlp_ln = nn.LayerNorm(n_state)
 
-    def forward(self, x_NTC: Tensor, layer: int, cache: DecoderCache, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x_NTC: Tensor,
+        layer: int,
+        cache: DecoderCache,
+        mask: Tensor | None,
+        watcher: AttentionWatcher | None = None,
+    ) -> Tensor:
         """(N, T, C) → (N, T, C); stores this layer's new keys and values in the cache."""
         normed = self.attn_ln(x_NTC)
         keys, values = cache.self_attention.append(layer, *self.attn.project_keys_values(normed))
@@ -148,6 +160,9 @@ class DecoderBlock(nn.Module):
         # Cross-attention has no order among its queries, so the rows of a window are laid out as more queries of the
         # same window: its keys and values are stored once and read once, however many beams look at them.
         normed_RQC = self.cross_attn_ln(x_NTC).reshape(cache.cross.n_windows, -1, x_NTC.shape[-1])
+        if watcher is not None:
+            queries = self.cross_attn.split_heads(self.cross_attn.query(normed_RQC))
+            watcher(layer, queries, cache.cross.layers[layer][0])
         x_NTC = x_NTC + self.cross_attn.attend(normed_RQC, *cache.cross.layers[layer]).view_as(x_NTC)
         out: Tensor = x_NTC + self.mlp(self.mlp_ln(x_NTC))
         return out
@@ -205,13 +220,13 @@ class TextDecoder(nn.Module):
     def _blocks(self) -> list[DecoderBlock]:
         return [block for block in self.blocks if isinstance(block, DecoderBlock)]
 
-    def forward(self, tokens_NT: Tensor, cache: DecoderCache) -> Tensor:
+    def forward(self, tokens_NT: Tensor, cache: DecoderCache, watcher: AttentionWatcher | None = None) -> Tensor:
         """(N, T) new tokens → (N, T, C) hidden states; the cache then holds the new tokens too."""
         n_new = tokens_NT.shape[1]
         x_NTC = self.token_embedding(tokens_NT) + self.positional_embedding[cache.positions(n_new)]
         mask = cache.attention_mask(n_new)
         for layer, block in enumerate(self.blocks):
-            x_NTC = block(x_NTC, layer, cache, mask)
+            x_NTC = block(x_NTC, layer, cache, mask, watcher)
         cache.self_attention.advance(n_new)
         out: Tensor = self.ln(x_NTC)
         return out

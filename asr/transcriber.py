@@ -44,7 +44,8 @@ class Transcriber:
 
     def __init__(self, checkpoint: Checkpoint, *, name: str, device: torch.device, dtype: torch.dtype) -> None:
         self.tokenizer = Tokenizer(checkpoint.tokenizer_path, n_vocab=checkpoint.dims.n_vocab)
-        self.decoder = Decoder(load_model(checkpoint, device=device, dtype=dtype), self.tokenizer)
+        model = load_model(checkpoint, device=device, dtype=dtype)
+        self.decoder = Decoder(model, self.tokenizer, checkpoint.alignment_heads)
         self.model_name = name
         self.model_hash = checkpoint.source_sha256
         self.n_mels = checkpoint.dims.n_mels

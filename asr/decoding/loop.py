@@ -8,13 +8,14 @@ Shapes: R windows in the batch, W rows a window, N = R × W rows, T tokens, S au
 import itertools
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from asr.decoding.alignment import HeadSet, SpokenText, align_texts, alignment_heads
 from asr.decoding.language_id import language_probabilities
 from asr.decoding.logit_filters import LogitFilter, filters_for
 from asr.decoding.selection import Selector, Step, selector_for
@@ -53,9 +54,11 @@ class Decoder:
     ``encode_s`` and ``decode_s`` add up the seconds spent in the encoder, and in the decoder with its rules.
     """
 
-    def __init__(self, model: Whisper, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Whisper, tokenizer: Tokenizer, heads: HeadSet = ()) -> None:
+        """``heads``: the checkpoint's (layer, head) pairs that place tokens in time; raises CheckpointError."""
         self.model = model
         self.tokenizer = tokenizer
+        self.heads = alignment_heads(heads, model.dims)
         self.encode_s = 0.0
         self.decode_s = 0.0
         self._encoded: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -94,6 +97,7 @@ class Decoder:
             windows = self._windows(group, requests, features)
             self._run(windows, features, width)
             results |= {window.index: self._result(window) for window in windows}
+            results |= self._place_tokens(windows, results, features)
             self.decode_s += time.perf_counter() - started
         return [results[i] for i in range(len(requests))]
 
@@ -173,6 +177,28 @@ class Decoder:
         for logit_filter in window.filters:
             logit_filter.apply(logits_WV, window.selector.rows)
         return window.selector.step(logits_WV)
+
+    def _place_tokens(
+        self, windows: Sequence[_Window], results: Mapping[int, DecodingResult], features_RSC: Tensor
+    ) -> dict[int, DecodingResult]:
+        """The results of the windows that asked for ``token_times`` and have text, with them."""
+        places: list[int] = []
+        texts: list[SpokenText] = []
+        for place, window in enumerate(windows):
+            tokens = tuple(token for token in results[window.index].tokens if token < self.tokenizer.eot)
+            if window.request.options.token_times and tokens:
+                prompt = replace(window.request.prompt, timestamps=False, context=())
+                places.append(place)
+                texts.append(
+                    SpokenText(
+                        prompt=prompt.encode(self.tokenizer, max_context=0),
+                        tokens=tokens,
+                        n_frames=min(window.request.mel.shape[-1], N_FRAMES),
+                    )
+                )
+        times = align_texts(self.model, self.heads, features_RSC[places], texts, eot=self.tokenizer.eot)
+        indices = [windows[place].index for place in places]
+        return {i: replace(results[i], token_times=placed) for i, placed in zip(indices, times, strict=True)}
 
     def _result(self, window: _Window) -> DecodingResult:
         best = window.selector.best()

@@ -4,7 +4,7 @@ Adding counts and dividing once is the corpus rate of the literature; a mean of 
 number. Knows no language, normalizer or file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ __all__ = [
     "align_words",
     "count_character_errors",
     "count_word_errors",
+    "equal_positions",
 ]
 
 
@@ -110,6 +111,18 @@ def align_characters(reference: str, hypothesis: str) -> tuple[AlignedSpan, ...]
         return _all_inserted(hypothesis_characters)
     output = jiwer.process_characters(reference_characters, hypothesis_characters)
     return _spans(output, reference_characters, hypothesis_characters)
+
+
+def equal_positions(spans: Iterable[AlignedSpan]) -> tuple[tuple[int, int], ...]:
+    """Positions (in the reference, in the hypothesis) of the units that are equal, in order."""
+    positions: list[tuple[int, int]] = []
+    in_reference = in_hypothesis = 0
+    for span in spans:
+        if span.kind is Edit.EQUAL:
+            positions += ((in_reference + step, in_hypothesis + step) for step in range(len(span.reference)))
+        in_reference += len(span.reference)
+        in_hypothesis += len(span.hypothesis)
+    return tuple(positions)
 
 
 def _all_inserted(units: Sequence[str]) -> tuple[AlignedSpan, ...]:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from eval.scoring.types import Interval
+from eval.scoring.interval import Interval
 
 __all__ = [
     "Counts",

@@ -20,9 +20,11 @@ from eval.normalizers import NormalizerName
 from eval.scoring.bootstrap import Difference, Statistic, paired_difference, ratio, sum_by_cluster
 from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, cluster_of, grouped
 from eval.scoring.error_rates import score_clips
+from eval.scoring.evidence import WordTimes
 from eval.scoring.jobs import job_of
 from eval.scoring.language_id import is_named_right
 from eval.scoring.translation import bleu, chrf, count_ngrams
+from eval.scoring.word_times import compare_word_times
 
 __all__ = [
     "ClipChange",
@@ -101,6 +103,8 @@ class Comparison:
     measures: tuple[ComparedMeasure, ...]
     changes: tuple[ClipChange, ...]
     """Clips that differ, the largest change first; the rest of ``n_common`` are equal."""
+    word_times: WordTimes | None
+    """None where a run has no words with times."""
 
     @property
     def n_better(self) -> int:
@@ -143,7 +147,8 @@ def compare_runs(a: StoredRun, b: StoredRun, *, normalizer: NormalizerName = Nor
             "expected two runs of one corpus"
         )
     kind = KINDS[job]
-    clips = kind.count(_part(a, common), _part(b, common), normalizer)
+    parts = _part(a, common), _part(b, common)
+    clips = kind.count(*parts, normalizer)
     return Comparison(
         config_a=a.config,
         config_b=b.config,
@@ -156,6 +161,7 @@ def compare_runs(a: StoredRun, b: StoredRun, *, normalizer: NormalizerName = Nor
         n_failed_b=_n_failed(b, common),
         measures=tuple(_compare(clips, measure, statistic) for measure, statistic in kind.statistics.items()),
         changes=_changes(clips, less_is_better=kind.less_is_better),
+        word_times=compare_word_times(*parts, normalizer=normalizer),
     )
 
 

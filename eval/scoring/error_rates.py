@@ -20,8 +20,12 @@ from eval.scoring.clips import (
     real_time,
     what_to_draw,
 )
-from eval.scoring.invented import invented_words
+from eval.scoring.confidence import word_confidence
+from eval.scoring.invented import invented_by_dataset, invented_words
 from eval.scoring.language_id import detected_languages
+from eval.scoring.lost_text import lost_text
+from eval.scoring.placement import place_words
+from eval.scoring.timeline import language_timeline
 from eval.scoring.types import ClipScore, ErrorGroup, NormalizerUse, TranscriptionScores
 from eval.wer import ErrorCounts, count_character_errors, count_word_errors
 
@@ -53,12 +57,14 @@ def score_transcriptions(
 ) -> TranscriptionScores:
     """Count a run, every clip in ``unit`` if one is given. Raises ResultsError when it has no hypotheses."""
     clips = score_clips(run, normalizer=normalizer, unit=unit)
+    counted = [clip for clip in clips if not any(applies(clip.reference) for applies in APART.values())]
+    heard = [(clip.id, clip.reference, clip.hypothesis) for clip in clips if not clip.failed]
     return TranscriptionScores(
         config=run.config,
         n_missing=len(run.references) - len(clips),
         normalizers=_normalizers(clips, normalizer),
         overall=_group(clips),
-        headline=_group(clip for clip in clips if not any(applies(clip.reference) for applies in APART.values())),
+        headline=_group(counted),
         words=_group(clip for clip in clips if clip.unit is Unit.WORD),
         characters=_group(clip for clip in clips if clip.unit is Unit.CHARACTER),
         languages=_groups(clips, _language),
@@ -67,7 +73,12 @@ def score_transcriptions(
         lengths=_by_length(clips),
         apart={name: _group(clip for clip in clips if applies(clip.reference)) for name, applies in APART.items()},
         invented=invented_words(clips),
+        invented_datasets=invented_by_dataset(clips),
         language_id=detected_languages(run),
+        confidence=word_confidence(counted, normalizer=normalizer),
+        placement=place_words(heard, normalizer=normalizer),
+        lost=lost_text(clips),
+        timeline=language_timeline(heard),
         real_time=real_time(run),
         clips=clips,
     )

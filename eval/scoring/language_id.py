@@ -1,6 +1,7 @@
 """Languages named against languages spoken. In: ``StoredRun``. Out: ``LanguageIdentification``.
 
-A clip without a known language is left out; one that failed was named wrong. Knows no text.
+A clip without a known language is left out; one that failed was named wrong, and so was one on which the target
+abstained. Knows no text.
 """
 
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from eval.scoring.bootstrap import intervals, ratio, sum_by_cluster
 from eval.scoring.clips import answered_clips, real_time, what_to_draw
 from eval.scoring.types import LanguageIdentification, LanguageScores
 
-__all__ = ["FAILED", "detected_languages", "is_named_right", "score_languages"]
+__all__ = ["ABSTAINED", "FAILED", "detected_languages", "is_named_right", "score_languages"]
 
-FAILED = "failed"  # the column of clips for which the target named nothing
+FAILED = "failed"  # the column of clips that the target gave no answer for
+ABSTAINED = "none"  # the column of clips for which it answered, and named no language
 AUTO = "auto"  # of the run's configuration: the target was not told
 
 
@@ -42,7 +44,7 @@ def is_named_right(reference: Reference, hypothesis: Hypothesis) -> bool:
 
 
 def _named(hypothesis: Hypothesis) -> str:
-    return (None if hypothesis.error else canonical_language(hypothesis.language)) or FAILED
+    return FAILED if hypothesis.error else canonical_language(hypothesis.language) or ABSTAINED
 
 
 def _identify(clips: Iterable[tuple[str, Reference, Hypothesis]]) -> LanguageIdentification:

@@ -9,6 +9,8 @@ from typing import Any
 
 from eval.hypotheses import Hypothesis, Reference
 from eval.normalizers import Unit
+from eval.scoring.evidence import LanguageTimeline, LostText, WordConfidence, WordPlacement
+from eval.scoring.interval import Interval
 from eval.wer import ErrorCounts
 
 __all__ = [
@@ -26,14 +28,6 @@ __all__ = [
     "TranslationGroup",
     "TranslationScores",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A 95 % bootstrap interval."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +103,8 @@ class InventedWords:
     per_hour: float | None
     interval: Interval | None
     """Of ``per_hour``."""
+    n_suppressed: int = 0
+    """Words that the target decoded and left out of the text, counted likewise; 0 also where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +118,7 @@ class LanguageIdentification:
     by_language: Mapping[str, tuple[int, int]]
     """Language spoken → clips, and of them those named right."""
     confusion: Mapping[str, Mapping[str, int]]
-    """Language spoken → language named → clips; "failed" where the target gave no answer."""
+    """Language spoken → language named → clips; "none" where the target abstained, "failed" where it gave no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +161,20 @@ class TranscriptionScores:
     apart: Mapping[str, ErrorGroup]
     """What ``headline`` leaves out, by reason; a clip can have more than one."""
     invented: Mapping[str, InventedWords]
-    """By kind of clip (noise, music, …) in which nobody speaks, and ``all`` of them; empty where there are none."""
+    """By kind of clip (noise, music, …) in which nobody speaks, and ``all`` of them but babble and impulse responses;
+    empty where there are none."""
+    invented_datasets: Mapping[str, InventedWords]
+    """The same clips by dataset."""
     language_id: LanguageIdentification | None
     """None where the target was told the languages."""
+    confidence: WordConfidence | None
+    """Of the clips of the headline; None where no word has a probability."""
+    placement: WordPlacement | None
+    """None without joined recordings whose words have times."""
+    lost: LostText | None
+    """None without long clips."""
+    timeline: LanguageTimeline | None
+    """None without joined recordings of known languages, or where the target says nothing of languages over time."""
     real_time: RealTime
     clips: tuple[ClipScore, ...]
 

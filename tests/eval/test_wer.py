@@ -12,6 +12,7 @@ from eval.wer import (
     align_words,
     count_character_errors,
     count_word_errors,
+    equal_positions,
 )
 
 words = st.lists(st.sampled_from(["a", "b", "c", "dé", "字"]), max_size=8)
@@ -103,3 +104,12 @@ def test_an_alignment_by_hand() -> None:
 def test_counts_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         ErrorCounts().hits = 1  # type: ignore[misc]
+
+
+@given(reference=words, hypothesis=words)
+def test_equal_positions_name_equal_words_in_order(reference: list[str], hypothesis: list[str]) -> None:
+    positions = equal_positions(align_words(" ".join(reference), " ".join(hypothesis)))
+    assert all(reference[i] == hypothesis[j] for i, j in positions)
+    assert len(positions) == count_word_errors(" ".join(reference), " ".join(hypothesis)).hits
+    assert list(positions) == sorted(set(positions))
+    assert [j for _, j in positions] == sorted(j for _, j in positions)

@@ -38,3 +38,11 @@ def test_a_transcription_has_it_only_where_the_target_was_not_told(make_run) -> 
 def test_without_a_known_language_there_is_no_accuracy(make_run) -> None:
     found = score_languages(make_run(({"text": "", "language": None}, named("en")))).language_id
     assert (found.n_clips, found.accuracy, found.interval) == (0, None, None)
+
+
+def test_who_abstains_is_wrong_and_did_not_fail(make_run) -> None:
+    german = {"text": "de", "language": "de"}
+    run = make_run((german, named("de")), (german, named(None)), (german, None), job="detect-language")
+    found = score_run(run).language_id
+    assert (found.n_clips, found.n_correct) == (3, 1)
+    assert found.confusion == {"de": {"de": 1, "failed": 1, "none": 1}}

@@ -1,137 +1,347 @@
-"""A recording of any length as a sequence of windows. In: results of windows. Out: the next window, then segments.
+"""A recording of any length as walks over stretches. In: results of windows. Out: the next windows, then segments.
 
-``LongFormSession`` is a pure state machine with two verbs: no model, tensor, clock or I/O. The heuristics of the
-paper's section 4.5 are its state: beam search at first, then rising temperatures while the text looks like a loop or
-a guess; the text before as context while the temperature is low; silence skipped; the first timestamp bounded; the
-next window at the last predicted timestamp.
+``LongFormSession`` is a pure state machine: no model, tensor, clock or I/O. Whatever the plan, the work is done by
+``asr.walk.Walk``; plans differ in the stretches they cut and in what a walk is told:
+
+- sequential: one walk over the whole recording (or each of the caller's clips), its context carried on.
+- parallel: a walk for every stretch between pauses, each by itself, so that their windows batch.
+- hybrid: as parallel; a stretch whose text is weak is walked again with the text before it as context, and speech
+  that got no text is walked once more. The better one of two walks is kept.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
-from asr.errors import AuricleError
-from asr.features import N_FRAMES
-from asr.options import TranscribeOptions
-from asr.prompt import TaskPrompt
-from asr.segments import FRAMES_PER_TIMESTAMP, split_segments
+from asr.decoding.types import DecodingResult
+from asr.errors import AuricleError, InvalidOptionError
+from asr.features import FRAMES_PER_SECOND
+from asr.language_timeline import LanguageTimeline, LanguageWindow
+from asr.options import Plan, TranscribeOptions
+from asr.quality import LOST_SPEECH
+from asr.stretches import Stretch, clips_to_stretches, cut_anywhere, cut_at_pauses
 from asr.tokenizer import Tokenizer
-from asr.transcript import Segment
+from asr.transcript import Attempt, LanguageSpan, Segment, Suppressed
+from asr.voice import Voice
+from asr.voice_activity import VoiceActivity
+from asr.walk import Context, Setup, Walk, Window, suppress
 
-__all__ = ["LongFormSession", "Window"]
+__all__ = ["LanguageWindow", "LongFormSession", "Window"]
 
-MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
-MAX_CONTEXT_TOKENS = (
-    448  # the text context of every Whisper model, of which prompts use the last half; keeps memory flat
-)
+WEAK_LOGPROB = -0.7  # a stretch whose text is less probable is walked again
+MIN_LOST_S = 2.0  # of speech without text, before it is walked again
+MAX_CARRIED_TOKENS = 111  # half of what a window may be told; the rest is for the text before it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """What to decode next: frames ``seek`` to ``seek + n_frames`` (of 10 ms), told and sought as given."""
+@dataclass(slots=True)
+class _Slot:
+    """One stretch on its way."""
 
-    seek: int
-    n_frames: int
-    prompt: TaskPrompt
-    options: DecodingOptions
+    stretch: Stretch
+    language: str | None
+    walk: Walk | None = None
+    """The walk whose text stands, so far."""
+    second: Walk | None = None
+    """The walk with context, while it is under way."""
+    rescues: list[Walk] | None = None
+    """Walks over speech that got no text; None before they are looked for."""
+
+    def walks(self) -> list[Walk]:
+        """Those under way."""
+        all_of_them = (self.walk, self.second, *(self.rescues or ()))
+        return [walk for walk in all_of_them if walk is not None and not walk.done]
+
+    def _kept(self) -> list[Walk]:
+        """Walks whose text stands: what is found where the first found nothing must be convincing."""
+        found = [walk for walk in self.rescues or () if not walk.failed and walk.avg_logprob >= WEAK_LOGPROB]
+        return [self.walk, *found] if self.walk is not None else found
+
+    def text(self) -> list[Segment]:
+        """All segments in order of time."""
+        segments = [segment for walk in self._kept() for segment in walk.segments]
+        return sorted(segments, key=lambda each: each.start)
+
+    def suppressed(self) -> list[Suppressed]:
+        """What the walks left out, and the text of those that did not convince."""
+        kept = self._kept()
+        left_out = [each for walk in kept for each in walk.suppressed]
+        for walk in self.rescues or ():
+            left_out += walk.suppressed if walk not in kept else []
+            left_out += [suppress(each, each.text, LOST_SPEECH) for each in walk.segments if walk not in kept]
+        return sorted(left_out, key=lambda each: each.start)
 
 
 class LongFormSession:
-    """Walks one recording of ``n_frames`` frames (10 ms each).
+    """Transcribes one recording of ``n_frames`` frames (10 ms each).
 
-    Call ``next_window``, decode it, hand the result to ``accept``; repeat until ``next_window`` returns None.
+    Call ``next_windows`` and answer each of them with ``accept`` or ``accept_language``, until there are none;
+    ``pop_segments`` gives what became final meanwhile. ``activity`` may be None in the sequential plan without VAD.
     """
 
-    def __init__(self, n_frames: int, options: TranscribeOptions, tokenizer: Tokenizer) -> None:
-        self._n_frames = n_frames
+    def __init__(
+        self,
+        n_frames: int,
+        options: TranscribeOptions,
+        tokenizer: Tokenizer,
+        activity: VoiceActivity | None = None,
+    ) -> None:
         self._options = options
-        self._tokenizer = tokenizer
-        self.seek = 0
-        """First frame that is not yet transcribed."""
-        self.language = options.language
-        """Known from the start, or from the first result."""
-        self.language_probs: dict[str, float] = {}
-        """Of the first window, when the language was detected."""
-        self._attempt = 0  # index into the temperatures
-        self._n_segments = 0
-        self._context: list[int] = tokenizer.encode(" " + options.prompt.strip()) if options.prompt.strip() else []
+        self._voice = None if activity is None else Voice(activity, threshold=options.vad_threshold)
+        self._setup = Setup(options=options, tokenizer=tokenizer, voice=self._voice)
+        self._carried, first_text = _told(options, tokenizer)
+        self._context = Context(carried=self._carried, text=first_text)
+        clips = clips_to_stretches(options.clip_timestamps, n_frames)
+        self._clips = clips
+        self._timeline = None
+        if options.language is None and tokenizer.is_multilingual:
+            self._timeline = LanguageTimeline(self._windows(clips), self._voice, options)
+        self._slots: list[_Slot] | None = None
+        self._walks: dict[int, Walk] = {}  # under way, by number
+        self._n_walks = 0
+        self._asked: set[int | LanguageWindow] = set()  # walks and windows that wait for an answer
+        self._final: list[Segment] = []  # not yet popped
+        self._n_segments = 0  # final ones
+        self._n_emitted = 0  # of them, those of the slot under way
+        self._n_done = 0  # slots
+        self.suppressed: list[Suppressed] = []
+        """What was decoded and left out, so far."""
 
-    def next_window(self) -> Window | None:
-        """The window to decode next: the same one, at a higher temperature, while its results are not good enough."""
-        if self.seek >= self._n_frames:
-            return None
-        return Window(
-            seek=self.seek,
-            n_frames=min(N_FRAMES, self._n_frames - self.seek),
-            prompt=TaskPrompt(
-                language=self.language,
-                task=self._options.task,
-                timestamps=self._options.timestamps,
-                context=tuple(self._context),
-            ),
-            options=DecodingOptions(
-                strategy=self._strategy(), max_initial_timestamp_s=self._options.max_initial_timestamp_s
-            ),
-        )
+    @property
+    def done_frames(self) -> int:
+        """Frames before which everything is final."""
+        if self._slots is None:
+            return 0
+        if self._n_done == len(self._slots):
+            return self._slots[-1].stretch.end if self._slots else 0
+        slot = self._slots[self._n_done]
+        return slot.walk.seek if slot.walk is not None and self._emits_at_once else slot.stretch.begin
 
-    def accept(self, window: Window, result: DecodingResult) -> list[Segment]:
-        """Take the result of the window that ``next_window`` gave; returns the segments that are final now."""
-        if window.seek != self.seek:
-            raise AuricleError(f"got the result of the window at frame {window.seek}, expected frame {self.seek}")
-        if self.language is None:
-            self.language = result.language
-            self.language_probs = dict(result.language_probs)
-        is_silence = self._is_silence(result)
-        is_last_attempt = self._attempt == len(self._options.temperatures) - 1
-        if not is_silence and not is_last_attempt and self._needs_fallback(result):
-            self._attempt += 1
-            return []
-        self._attempt = 0
-        if is_silence:
-            self.seek += window.n_frames
-            return []
-        split = split_segments(
-            result, self._tokenizer, seek=window.seek, n_frames=window.n_frames, first_id=self._n_segments
-        )
-        # A window always moves on, if only by one timestamp step: text that never ends must not be read forever.
-        self.seek += max(split.n_frames_done, FRAMES_PER_TIMESTAMP)
-        self._n_segments += len(split.segments)
-        self._remember(split.segments, result.temperature)
-        return list(split.segments)
+    @property
+    def language(self) -> str | None:
+        """Of most of the recording; None before the vote, and where nobody speaks."""
+        if self._timeline is not None:
+            return self._timeline.language
+        return self._options.language or "en"
 
-    def _strategy(self) -> Strategy:
-        options = self._options
-        temperature = options.temperatures[self._attempt]
-        if temperature > 0:
-            # Another seed at each attempt and window, else each would repeat the same draws.
-            seed = None if options.seed is None else options.seed + self._attempt + (self.seek << 8)
-            return Sampling(
-                temperature=temperature,
-                best_of=options.best_of,
-                seed=seed,
-                length_penalty=options.length_penalty,
+    @property
+    def language_probs(self) -> dict[str, float]:
+        """The vote; empty when the language was named."""
+        return {} if self._timeline is None else self._timeline.probabilities
+
+    @property
+    def languages(self) -> tuple[LanguageSpan, ...]:
+        """Which language is spoken when; empty when it was named."""
+        return () if self._timeline is None else self._timeline.spans
+
+    def next_windows(self, limit: int) -> list[Window | LanguageWindow]:
+        """At most ``limit`` windows to decode now; none while all wait for answers, and when the recording is done."""
+        if self._slots is None:
+            wanted = self._timeline.next_windows() if self._timeline is not None else []
+            if wanted:
+                return self._ask([each for each in wanted if each not in self._asked][:limit])
+            self._slots = self._new_slots()
+        self._advance(self._slots)
+        windows: list[Window | LanguageWindow] = []
+        for slot in self._active(self._slots):
+            if len(windows) >= limit:
+                break
+            if slot.walk is None and isinstance(language := self._language_of(slot), LanguageWindow):
+                windows += [language] if language not in self._asked else []
+                continue
+            for walk in slot.walks():
+                window = walk.next_window() if walk.number not in self._asked else None
+                windows += [window] if window is not None else []
+        return self._ask(windows[:limit])
+
+    def accept_language(self, window: LanguageWindow, probabilities: Mapping[str, float]) -> None:
+        """Take the language probabilities of a window that ``next_windows`` gave."""
+        if self._timeline is None or window not in self._asked:
+            raise AuricleError(f"got languages of frame {window.seek}, expected those of a window that was asked about")
+        self._asked.discard(window)
+        self._timeline.accept(window, probabilities)
+
+    def accept(self, window: Window, result: DecodingResult) -> None:
+        """Take the result of a window that ``next_windows`` gave."""
+        if window.walk not in self._asked or self._slots is None:
+            raise AuricleError(f"got the result of walk {window.walk}, expected one that was asked for")
+        self._asked.discard(window.walk)
+        walk = self._walks[window.walk]
+        walk.accept(window, result)
+        self._advance(self._slots)
+
+    def pop_segments(self) -> list[Segment]:
+        """Segments that became final since the last call, in order of time."""
+        final, self._final = self._final, []
+        return final
+
+    @property
+    def _emits_at_once(self) -> bool:
+        return self._options.plan is Plan.SEQUENTIAL
+
+    def _ask(self, windows: Sequence[Window | LanguageWindow]) -> list[Window | LanguageWindow]:
+        self._asked |= {each.walk if isinstance(each, Window) else each for each in windows}
+        return list(windows)
+
+    def _windows(self, stretches: Sequence[Stretch]) -> list[Stretch]:
+        """Stretches of at most 30 s."""
+        if self._voice is None:
+            return [window for stretch in stretches for window in cut_anywhere(stretch)]
+        return [
+            window
+            for stretch in stretches
+            for window in cut_at_pauses(
+                stretch, self._voice.possible, self._voice.activity, keep_silence=not self._options.vad
             )
-        if options.beam_size == 1:
-            return Greedy()
-        return BeamSearch(beam_size=options.beam_size, patience=options.patience, length_penalty=options.length_penalty)
+        ]
 
-    def _is_unlikely(self, result: DecodingResult) -> bool:
-        threshold = self._options.logprob_threshold
-        return threshold is not None and result.avg_logprob < threshold
+    def _new_slots(self) -> list[_Slot]:
+        runs = self._timeline.runs() if self._timeline is not None else []
+        if self._options.plan is Plan.SEQUENTIAL:
+            if self._timeline is not None and not runs:
+                self._timeline.settle()
+            stretches = runs or [(clip, self.language or "en") for clip in self._clips]
+            return [_Slot(stretch=stretch, language=language) for stretch, language in stretches]
+        if runs:
+            return [
+                _Slot(stretch=window, language=language) for run, language in runs for window in self._windows([run])
+            ]
+        language = None if self._timeline is not None else self.language
+        return [_Slot(stretch=window, language=language) for window in self._windows(self._clips)]
 
-    def _is_silence(self, result: DecodingResult) -> bool:
-        threshold = self._options.no_speech_threshold
-        if threshold is None or result.no_speech_prob <= threshold:
+    def _active(self, slots: list[_Slot]) -> list[_Slot]:
+        """The slots that may have work now."""
+        return slots[self._n_done : self._n_done + 1] if self._emits_at_once else slots[self._n_done :]
+
+    def _language_of(self, slot: _Slot) -> str | LanguageWindow | None:
+        if slot.language is None and self._timeline is not None:
+            language = self._timeline.language_of(slot.stretch)
+            if isinstance(language, LanguageWindow):
+                return language
+            slot.language = language
+        return slot.language
+
+    def _advance(self, slots: list[_Slot]) -> None:
+        """Start the walks that can start, settle those that are done, and emit what is final."""
+        for place in range(self._n_done, len(slots)):
+            slot = slots[place]
+            if slot.walk is None and not isinstance(self._language_of(slot), LanguageWindow):
+                self._start(slot, place, slots)
+            is_done = slot.walk is not None and not slot.walks() and self._settle(slot, place, slots)
+            if place == self._n_done and (is_done or self._emits_at_once):
+                self._emit(slot, is_done=is_done)
+            elif self._emits_at_once:
+                return
+
+    def _start(self, slot: _Slot, place: int, slots: list[_Slot]) -> None:
+        context = self._context
+        if self._emits_at_once and place and slots[place - 1].language != slot.language:
+            context.forget()
+        if not self._emits_at_once and place:
+            context = Context(carried=self._carried)
+        slot.walk = self._new_walk(slot, slot.stretch, context)
+        # Context costs one decoding, the ladder of temperatures up to five times five.
+        slot.walk.gives_up = self._can_use_context(place)
+
+    def _new_walk(self, slot: _Slot, stretch: Stretch, context: Context, earlier: tuple[Attempt, ...] = ()) -> Walk:
+        self._n_walks += 1
+        walk = Walk(
+            self._n_walks,
+            stretch,
+            self._setup,
+            context=context,
+            language=slot.language,
+            earlier=earlier,
+        )
+        self._walks[walk.number] = walk
+        return walk
+
+    def _can_use_context(self, place: int) -> bool:
+        is_wanted = self._options.plan is Plan.HYBRID and self._options.condition_on_previous_text
+        return is_wanted and place > 0
+
+    def _settle(self, slot: _Slot, place: int, slots: list[_Slot]) -> bool:
+        """What follows when all walks of a slot are done; True when nothing does."""
+        walk = slot.walk
+        if walk is None:
             return False
-        return self._options.logprob_threshold is None or self._is_unlikely(result)
+        if slot.second is not None:
+            slot.walk, slot.second = _better(walk, slot.second), None
+            walk = slot.walk
+        elif walk.gave_up or (slot.rescues is None and self._can_use_context(place) and _is_weak(walk)):
+            if place > self._n_done:
+                return False  # the text before it is not final yet
+            if self._walk_again(slot, walk, slots[place - 1]):
+                return False
+        if slot.rescues is None:
+            slot.rescues = self._rescue(slot, walk) if not self._emits_at_once else []
+        return not slot.walks()
 
-    def _needs_fallback(self, result: DecodingResult) -> bool:
-        threshold = self._options.compression_ratio_threshold
-        is_loop = threshold is not None and result.compression_ratio > threshold
-        return is_loop or self._is_unlikely(result)
+    def _walk_again(self, slot: _Slot, walk: Walk, before: _Slot) -> bool:
+        """Walk with the text before it as context; False when there is none and the first walk is kept."""
+        text = [token for segment in before.text() for token in segment.tokens]
+        if not text or before.language != slot.language:
+            if not walk.gave_up:
+                return False
+            walk.climb()
+            return not walk.done
+        tried = tuple(attempt for attempt, _ in walk.attempts)
+        slot.second = self._new_walk(slot, slot.stretch, Context(carried=self._carried, text=tuple(text)), tried)
+        return True
 
-    def _remember(self, segments: tuple[Segment, ...], temperature: float) -> None:
-        if not self._options.condition_on_previous_text or temperature > MAX_CONTEXT_TEMPERATURE:
-            self._context = []
-            return
-        self._context += [token for segment in segments for token in segment.tokens]
-        self._context = self._context[-MAX_CONTEXT_TOKENS:]
+    def _rescue(self, slot: _Slot, walk: Walk) -> list[Walk]:
+        """Walks over speech that ``walk`` left without text."""
+        if self._voice is None or not self._options.timestamps:
+            return []
+        begin, end = slot.stretch.begin / FRAMES_PER_SECOND, slot.stretch.end / FRAMES_PER_SECOND
+        said = [(each.start, each.end) for each in walk.segments]
+        said += [(each.start, each.end) for each in walk.suppressed]
+        walks = []
+        for lost in self._voice.uncovered(sorted(said), begin, end):
+            if lost.end - lost.start >= MIN_LOST_S:
+                stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
+                walks.append(self._new_walk(slot, stretch, Context(carried=self._carried)))
+        return walks
+
+    def _emit(self, slot: _Slot, *, is_done: bool) -> None:
+        new = slot.text()[self._n_emitted :]
+        self._final += [replace(segment, id=self._n_segments + i) for i, segment in enumerate(new)]
+        self._n_segments += len(new)
+        self._n_emitted += len(new)
+        if is_done:
+            self.suppressed += slot.suppressed()
+            self._n_emitted = 0
+            self._n_done += 1
+            for walk in (slot.walk, *(slot.rescues or ())):
+                if walk is not None:
+                    del self._walks[walk.number]
+
+
+def _is_weak(walk: Walk) -> bool:
+    """Whether the text before might help: the model was unsure, or the first word may be cut."""
+    if not walk.segments:
+        return False
+    return bool(walk.failed) or walk.avg_logprob < WEAK_LOGPROB or not walk.stretch.after_pause
+
+
+def _better(first: Walk, second: Walk) -> Walk:
+    if first.gave_up or bool(first.failed) > bool(second.failed):
+        return second
+    if bool(second.failed) > bool(first.failed):
+        return first
+    return second if second.avg_logprob > first.avg_logprob else first
+
+
+def _told(options: TranscribeOptions, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tokens that every window is told, and those for the first window only."""
+    prompt = tuple(tokenizer.encode(" " + options.prompt.strip())) if options.prompt.strip() else ()
+    hotwords = tuple(tokenizer.encode(" " + ", ".join(word.strip() for word in options.hotwords)))
+    carried = hotwords if options.hotwords else ()
+    if len(carried) > MAX_CARRIED_TOKENS:
+        message = f"hotwords: got {len(carried)} tokens, expected at most {MAX_CARRIED_TOKENS}: name fewer"
+        raise InvalidOptionError(message, param="hotwords")
+    if not options.carry_prompt:
+        return carried, prompt
+    if len(carried) + len(prompt) > MAX_CARRIED_TOKENS:
+        got = f"{len(carried) + len(prompt)} tokens with the hotwords"
+        message = f"carry_prompt: got a prompt of {got}, expected at most {MAX_CARRIED_TOKENS}: shorten it"
+        raise InvalidOptionError(message, param="carry_prompt")
+    return (*carried, *prompt), ()

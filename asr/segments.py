@@ -25,13 +25,13 @@ class WindowSegments:
 
 
 def split_segments(
-    result: DecodingResult, tokenizer: Tokenizer, *, seek: int, n_frames: int, first_id: int
+    result: DecodingResult, tokenizer: Tokenizer, *, seek: int, n_frames: int, language: str
 ) -> WindowSegments:
     """Cut the tokens at pairs of timestamps.
 
     ``seek`` and ``n_frames``: start and length of the window in frames of 10 ms. Text after the last complete pair is
     left to the next window; a window that ends in one timestamp, or has no pair, is done to its end. Segments without
-    text or length are left out.
+    text or length are left out, and none ends after its window. Their ids are counted within the window.
     """
     tokens = result.tokens
     begin = tokenizer.timestamp_begin
@@ -56,17 +56,26 @@ def split_segments(
         pieces = [(0, end, tokens)]
         n_frames_done = n_frames
 
+    n_steps = -(-n_frames // FRAMES_PER_TIMESTAMP)
     segments: list[Segment] = []
     for start, end, piece in pieces:
         text = tokenizer.decode(piece)
         if start == end or not text.strip():
             continue
-        segments.append(_segment(result, piece, text, times=(start, end), seek=seek, id_=first_id + len(segments)))
+        heard = (min(start, n_steps), min(end, n_steps))  # nothing is heard in the padding of a short window
+        segments.append(_segment(result, piece, text, times=heard, seek=seek, language=language, id_=len(segments)))
     return WindowSegments(segments=tuple(segments), n_frames_done=n_frames_done)
 
 
-def _segment(
-    result: DecodingResult, tokens: Sequence[int], text: str, *, times: tuple[int, int], seek: int, id_: int
+def _segment(  # noqa: PLR0913 (what a segment is made of)
+    result: DecodingResult,
+    tokens: Sequence[int],
+    text: str,
+    *,
+    times: tuple[int, int],
+    seek: int,
+    language: str,
+    id_: int,
 ) -> Segment:
     offset = seek / FRAMES_PER_SECOND
     return Segment(
@@ -80,4 +89,5 @@ def _segment(
         avg_logprob=result.avg_logprob,
         compression_ratio=result.compression_ratio,
         no_speech_prob=result.no_speech_prob,
+        language=language,
     )

@@ -4,9 +4,11 @@ transcriber = Transcriber.load("base")
 print(transcriber.transcribe(Path("clip.wav")).text)
 """
 
+import heapq
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -16,12 +18,15 @@ from torch import Tensor
 from asr.audio import Waveform, load_audio
 from asr.checkpoint import Checkpoint, ModelStore, load_model, read_checkpoint
 from asr.decoding import Decoder, DecodeRequest
-from asr.features import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, log_mel_spectrogram
-from asr.longform import LongFormSession
-from asr.options import TranscribeOptions
+from asr.errors import InvalidOptionError
+from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel
+from asr.language_vote import restrict
+from asr.longform import LanguageWindow, LongFormSession, Window
+from asr.options import Channels, Plan, TranscribeOptions
 from asr.prompt import check_supported
 from asr.tokenizer import Tokenizer
 from asr.transcript import LanguageDetection, Segment, Timing, Transcript
+from asr.vad import SpeechDetector
 
 __all__ = ["DeviceName", "DtypeName", "Progress", "Transcriber"]
 
@@ -29,6 +34,8 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
 
 DEFAULT_OPTIONS = TranscribeOptions()
+BATCH_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
+REMEMBERED_WINDOWS = 2 * BATCH_WINDOWS  # those under way, and those listened to for their language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,28 @@ class Progress:
     duration: float
 
 
+@dataclass(slots=True)
+class _Recording:
+    """One channel under way."""
+
+    waveform: Waveform
+    mel: LogMel
+    session: LongFormSession
+    options: TranscribeOptions
+    channel: int | None
+    _windows: OrderedDict[tuple[int, int], Tensor] = field(default_factory=OrderedDict)
+
+    def window(self, seek: int, n_frames: int) -> Tensor:
+        """The same tensor for every question about a window: the decoder then encodes it once."""
+        key = (seek, n_frames)
+        if key not in self._windows:
+            self._windows[key] = self.mel.window(seek, n_frames)
+        self._windows.move_to_end(key)
+        while len(self._windows) > REMEMBERED_WINDOWS:
+            self._windows.popitem(last=False)
+        return self._windows[key]
+
+
 class Transcriber:
     """One loaded model. Not thread-safe: its timings and its encoded windows belong to one caller at a time."""
 
@@ -46,6 +75,7 @@ class Transcriber:
         self.tokenizer = Tokenizer(checkpoint.tokenizer_path, n_vocab=checkpoint.dims.n_vocab)
         model = load_model(checkpoint, device=device, dtype=dtype)
         self.decoder = Decoder(model, self.tokenizer, checkpoint.alignment_heads)
+        self._speech_detector = SpeechDetector()
         self.model_name = name
         self.model_hash = checkpoint.source_sha256
         self.n_mels = checkpoint.dims.n_mels
@@ -80,38 +110,29 @@ class Transcriber:
     ) -> Transcript:
         """Transcribe a file or waveform of any length.
 
-        ``on_segment`` hears each segment as soon as it is final, ``on_progress`` each finished window. Raises
+        ``on_segment`` hears each segment as soon as it is final, ``on_progress`` each finished batch of windows. Raises
         AudioError for unusable audio and InvalidOptionError for options that the model cannot serve.
         """
         started = time.perf_counter()
-        check_supported(self.tokenizer, language=options.language, task=options.task)
-        waveform = _waveform(audio, max_duration_s)
+        self._check(options)
+        channels = _channels(audio, options, max_duration_s)
         decode_audio_s = time.perf_counter() - started
         encode_before, decode_before = self.decoder.encode_s, self.decoder.decode_s
-        mel_started = time.perf_counter()
-        mel, session = self._open_session(waveform, options)
-        mel_s = time.perf_counter() - mel_started
+        prepared = time.perf_counter()
+        recordings = self._open(channels, options)
+        prepare_s = time.perf_counter() - prepared
+        duration = channels[0].duration
         segments: list[Segment] = []
-        for segment in self._walk(
-            session, mel, lambda done: on_progress(Progress(done=done, duration=waveform.duration))
-        ):
-            segments.append(segment)
-            on_segment(segment)
+        for segment in self._segments(recordings, lambda done: on_progress(Progress(done=done, duration=duration))):
+            segments.append(replace(segment, id=len(segments)))
+            on_segment(segments[-1])
         timing = Timing(
             decode_audio=decode_audio_s,
-            encode=mel_s + self.decoder.encode_s - encode_before,
+            encode=prepare_s + self.decoder.encode_s - encode_before,
             decode=self.decoder.decode_s - decode_before,
             total=time.perf_counter() - started,
         )
-        return Transcript(
-            task=options.task,
-            language=session.language or "en",
-            language_probs=session.language_probs,
-            duration=waveform.duration,
-            segments=tuple(segments),
-            warnings=waveform.warnings,
-            timing=timing,
-        )
+        return _transcript(recordings, segments, options, timing)
 
     def stream(
         self,
@@ -121,39 +142,141 @@ class Transcriber:
         max_duration_s: float | None = None,
     ) -> Iterator[Segment]:
         """The segments of ``transcribe``, each as soon as it is final. Raises as ``transcribe`` does."""
-        check_supported(self.tokenizer, language=options.language, task=options.task)
-        mel, session = self._open_session(_waveform(audio, max_duration_s), options)
-        yield from self._walk(session, mel, lambda _: None)
+        self._check(options)
+        recordings = self._open(_channels(audio, options, max_duration_s), options)
+        for id_, segment in enumerate(self._segments(recordings, lambda _: None)):
+            yield replace(segment, id=id_)
 
-    def detect_language(self, audio: Path | Waveform, *, max_duration_s: float | None = None) -> LanguageDetection:
-        """The language of the first 30 s. Raises AudioError."""
-        waveform = _waveform(audio, max_duration_s)
-        first_window = replace(waveform, samples=waveform.samples[:N_SAMPLES])
-        mel = self._log_mel(first_window, padding_samples=N_SAMPLES - len(first_window.samples))
-        probabilities = self.decoder.detect_language([mel])[0]
-        return LanguageDetection(
-            language=max(probabilities, key=probabilities.__getitem__), language_probs=probabilities
+    def detect_language(
+        self,
+        audio: Path | Waveform,
+        *,
+        languages: Sequence[str] = (),
+        language_threshold: float = 0.0,
+        max_duration_s: float | None = None,
+    ) -> LanguageDetection:
+        """The language of most of a recording, by a vote over windows along it.
+
+        ``languages`` are those to choose among, all when empty; below ``language_threshold`` the answer names none.
+        Raises AudioError, and InvalidOptionError for a language that the model does not know.
+        """
+        options = TranscribeOptions(languages=tuple(languages), language_threshold=language_threshold)
+        self._check(options)
+        recording = self._open((_waveform(audio, max_duration_s),), options)[0]
+        probabilities = self._vote(recording)
+        best = max(probabilities, key=probabilities.__getitem__)
+        is_sure = probabilities[best] >= language_threshold
+        return LanguageDetection(language=best if is_sure else None, language_probs=probabilities)
+
+    def _check(self, options: TranscribeOptions) -> None:
+        check_supported(self.tokenizer, language=options.language, task=options.task)
+        for language in options.languages:
+            check_supported(self.tokenizer, language=language, task=options.task)
+        too_large = [token for token in options.suppress_tokens if token >= self.decoder.model.dims.n_vocab]
+        if too_large:
+            message = f"suppress_tokens: got {too_large[0]}, this model has {self.decoder.model.dims.n_vocab} tokens"
+            raise InvalidOptionError(message, param="suppress_tokens")
+
+    def _open(self, channels: Sequence[Waveform], options: TranscribeOptions) -> list[_Recording]:
+        return [self._recording(waveform, options, channel) for channel, waveform in enumerate(channels)]
+
+    def _recording(self, waveform: Waveform, options: TranscribeOptions, channel: int) -> _Recording:
+        mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.decoder.model.device)
+        wants_activity = options.vad or options.plan is not Plan.SEQUENTIAL
+        activity = self._speech_detector.probabilities(waveform.samples) if wants_activity else None
+        return _Recording(
+            waveform=waveform,
+            mel=mel,
+            session=LongFormSession(mel.n_frames, options, self.tokenizer, activity),
+            options=options,
+            channel=channel if options.channels is Channels.SPLIT else None,
         )
 
-    def _open_session(self, waveform: Waveform, options: TranscribeOptions) -> tuple[Tensor, LongFormSession]:
-        # 30 s of silence after the end, as the reference adds it: the last frames then see silence, not a reflection.
-        mel = self._log_mel(waveform, padding_samples=N_SAMPLES)
-        return mel, LongFormSession(mel.shape[-1] - N_FRAMES, options, self.tokenizer)
+    def _vote(self, recording: _Recording) -> dict[str, float]:
+        session = recording.session
+        while session.language is None:
+            windows = session.next_windows(BATCH_WINDOWS)
+            if not windows:
+                break
+            self._listen(recording, [window for window in windows if isinstance(window, LanguageWindow)])
+        if session.language_probs or not self.tokenizer.is_multilingual:
+            return session.language_probs or {"en": 1.0}
+        # Nobody speaks: what the model makes of the beginning is all there is to say.
+        start = recording.mel.window(0, min(N_FRAMES, recording.mel.n_frames))
+        return restrict(self.decoder.detect_language([start])[0], recording.options.languages)
 
-    def _log_mel(self, waveform: Waveform, *, padding_samples: int) -> Tensor:
-        samples = torch.from_numpy(waveform.samples).to(self.decoder.model.device)
-        return log_mel_spectrogram(samples, n_mels=self.n_mels, padding_samples=padding_samples)
+    def _segments(self, recordings: Sequence[_Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
+        """Segments of all channels, in order of time."""
+        walks = [self._walk(recording, on_done) for recording in recordings]
+        yield from heapq.merge(*walks, key=lambda segment: segment.start)
 
-    def _walk(self, session: LongFormSession, mel: Tensor, on_done: Callable[[float], None]) -> Iterator[Segment]:
-        """The synchronous driver of a long-form session; ``mel``: (n_mels, n_frames)."""
-        seek, window_mel = -1, mel
-        while (window := session.next_window()) is not None:
-            if window.seek != seek:
-                # The same tensor for every attempt at a window: the decoder then encodes it once.
-                seek, window_mel = window.seek, mel[:, window.seek : window.seek + window.n_frames]
-            request = DecodeRequest(mel=window_mel, prompt=window.prompt, options=window.options)
-            yield from session.accept(window, self.decoder.decode([request])[0])
-            on_done(min(session.seek, mel.shape[-1] - N_FRAMES) / FRAMES_PER_SECOND)
+    def _walk(self, recording: _Recording, on_done: Callable[[float], None]) -> Iterator[Segment]:
+        """The synchronous driver of a long-form session."""
+        session = recording.session
+        while windows := session.next_windows(BATCH_WINDOWS):
+            to_hear = [window for window in windows if isinstance(window, LanguageWindow)]
+            if to_hear:
+                self._listen(recording, to_hear)
+            to_read = [window for window in windows if isinstance(window, Window)]
+            requests = [
+                DecodeRequest(
+                    mel=recording.window(window.seek, window.n_frames), prompt=window.prompt, options=window.options
+                )
+                for window in to_read
+            ]
+            for window, result in zip(to_read, self.decoder.decode(requests), strict=True):
+                session.accept(window, result)
+            yield from self._final(recording)
+            on_done(session.done_frames / FRAMES_PER_SECOND)
+        yield from self._final(recording)
+
+    def _final(self, recording: _Recording) -> Iterator[Segment]:
+        for segment in recording.session.pop_segments():
+            yield replace(segment, channel=recording.channel)
+
+    def _listen(self, recording: _Recording, windows: Sequence[LanguageWindow]) -> None:
+        mels = [recording.window(window.seek, window.n_frames) for window in windows]
+        for window, probabilities in zip(windows, self.decoder.detect_language(mels), strict=True):
+            recording.session.accept_language(window, probabilities)
+
+
+def _transcript(
+    recordings: Sequence[_Recording], segments: Sequence[Segment], options: TranscribeOptions, timing: Timing
+) -> Transcript:
+    # Of several channels, the one in which most is said names the language of all.
+    n_said = [sum(segment.channel == recording.channel for segment in segments) for recording in recordings]
+    main = recordings[n_said.index(max(n_said))].session
+    warnings = list(recordings[0].waveform.warnings)
+    language_probs = main.language_probs
+    if language_probs and max(language_probs.values()) < options.language_threshold:
+        best = f"{main.language} {language_probs[main.language or 'en']:.2f}"
+        warnings.append(f"the language is uncertain ({best}); name it with the option language")
+    suppressed = [
+        replace(each, channel=recording.channel) for recording in recordings for each in recording.session.suppressed
+    ]
+    spans = [span for recording in recordings for span in recording.session.languages]
+    return Transcript(
+        task=options.task,
+        language=main.language or options.language or "en",
+        language_probs=language_probs,
+        duration=recordings[0].waveform.duration,
+        segments=tuple(segments),
+        suppressed=tuple(sorted(suppressed, key=lambda each: each.start)),
+        languages=tuple(sorted(spans, key=lambda span: span.start)),
+        warnings=tuple(warnings),
+        timing=timing,
+    )
+
+
+def _channels(audio: Path | Waveform, options: TranscribeOptions, max_duration_s: float | None) -> Sequence[Waveform]:
+    if options.channels is Channels.MIX:
+        return [_waveform(audio, max_duration_s)]
+    if isinstance(audio, Waveform):
+        message = "channels: got 'split' with a waveform, which is mono; give a file"
+        raise InvalidOptionError(message, param="channels")
+    from asr.audio import load_channels
+
+    return load_channels(audio, max_duration_s=max_duration_s)
 
 
 def _waveform(audio: Path | Waveform, max_duration_s: float | None) -> Waveform:

@@ -1,0 +1,176 @@
+"""Which language each stretch is decoded in. In: windows' language probabilities. Out: windows to listen to, languages.
+
+A pure state machine, as ``LongFormSession``, which asks it when the caller names no language. First a vote over windows
+spread along the recording. Where they disagree the recording is cut into its utterances, each is listened to, and
+the most likely sequence of languages decides; else each stretch follows the vote unless it clearly says otherwise.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from asr.errors import AuricleError
+from asr.features import FRAMES_PER_SECOND
+from asr.language_vote import Ballot, choose, restrict, smooth, to_spans, vote
+from asr.options import TranscribeOptions
+from asr.stretches import Stretch
+from asr.transcript import LanguageSpan
+from asr.voice import Voice
+
+__all__ = ["LanguageTimeline", "LanguageWindow"]
+
+MAX_VOTES = 8
+CLEAR = 0.8  # a vote below it, or a window as sure of another language, means that several may be spoken
+MIN_MIXED_SPEECH_S = 10.0  # less speech is taken to be in one language
+MIN_PIECE_S, MAX_PIECE_S = 3.0, 8.0  # of an utterance: enough to name its language, seldom more than one
+PIECE_PAUSE_S = 0.25  # a pause that an utterance may end in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageWindow:
+    """Frames (10 ms) whose language probabilities are wanted."""
+
+    seek: int
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Utterance:
+    """A part of the recording, and the part of it that has a voice: that is what is listened to."""
+
+    stretch: Stretch
+    heard: Stretch
+
+
+class LanguageTimeline:
+    """Listens to a recording whose windows are ``windows``: stretches of at most 30 s in order."""
+
+    def __init__(self, windows: Sequence[Stretch], voice: Voice | None, options: TranscribeOptions) -> None:
+        self._options = options
+        self._voice = voice
+        self._windows = list(windows)
+        self._ballots: dict[tuple[int, int], Ballot] = {}  # by what was heard
+        self._chosen: dict[tuple[int, int], str] = {}
+        self._votes = _spread(self._windows, MAX_VOTES)
+        self._utterances: list[_Utterance] = []
+        self.probabilities: dict[str, float] = {}
+        """The vote."""
+
+    @property
+    def language(self) -> str | None:
+        """The winner of the vote, or None before it."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+
+    def next_windows(self) -> list[LanguageWindow]:
+        """What to listen to before any text is decoded; none when that is done."""
+        wanted = [each for each in self._votes if _key(each) not in self._ballots]
+        if wanted or not self._votes:
+            return [_window(each) for each in wanted]
+        if not self.probabilities:
+            self.probabilities = vote([self._ballots[_key(each)] for each in self._votes])
+            self._utterances = self._cut() if self._is_mixed() else []
+        return [_window(each.heard) for each in self._utterances if _key(each.heard) not in self._ballots]
+
+    def accept(self, window: LanguageWindow, probabilities: Mapping[str, float]) -> None:
+        """Take what a window says."""
+        key = (window.seek, window.seek + window.n_frames)
+        if key in self._ballots:
+            raise AuricleError(f"got the languages of frames {key[0]} to {key[1]} twice, expected them once")
+        self._ballots[key] = Ballot(
+            start=key[0] / FRAMES_PER_SECOND,
+            end=key[1] / FRAMES_PER_SECOND,
+            probabilities=restrict(probabilities, self._options.languages),
+        )
+
+    def runs(self) -> list[tuple[Stretch, str]]:
+        """Stretches of one language each that follow on each other; none unless several languages may be spoken."""
+        languages = smooth([self._ballots[_key(each.heard)] for each in self._utterances])
+        runs: list[tuple[Stretch, str]] = []
+        for utterance, language in zip(self._utterances, languages, strict=True):
+            self._chosen[_key(utterance.heard)] = language
+            stretch = utterance.stretch
+            if runs and runs[-1][1] == language:
+                stretch = Stretch(begin=runs.pop()[0].begin, end=stretch.end)
+            runs.append((stretch, language))
+        return runs
+
+    def language_of(self, stretch: Stretch) -> str | LanguageWindow:
+        """The language to decode a stretch of at most 30 s in, or what to listen to first."""
+        ballot = self._ballots.get(_key(stretch))
+        if ballot is None:
+            return _window(stretch)
+        language = choose(ballot.probabilities, self.probabilities)
+        self._chosen[_key(stretch)] = language
+        return language
+
+    def settle(self) -> None:
+        """Let the vote hold for the whole recording."""
+        self._chosen = {_key(each): self.language or "en" for each in self._votes}
+
+    @property
+    def spans(self) -> tuple[LanguageSpan, ...]:
+        """Which language is spoken when, as far as it is decided."""
+        keys = sorted(self._chosen)
+        return to_spans([self._ballots[key] for key in keys], [self._chosen[key] for key in keys])
+
+    def _is_mixed(self) -> bool:
+        if self._voice is None or len(self._options.languages) == 1:
+            return False
+        if sum(each.end - each.start for each in self._voice.speech) < MIN_MIXED_SPEECH_S:
+            return False
+        if max(self.probabilities.values()) < CLEAR:
+            return True
+        ballots = [self._ballots[_key(each)].probabilities for each in self._votes]
+        return any(p > CLEAR and name != self.language for ballot in ballots for name, p in ballot.items())
+
+    def _cut(self) -> list[_Utterance]:
+        """Speech between pauses, of MIN_PIECE_S to MAX_PIECE_S; pauses go to their neighbours in halves."""
+        if self._voice is None:
+            return []
+        groups: list[tuple[float, float]] = []
+        for each in self._voice.possible:
+            if groups and each.end - groups[-1][0] <= MAX_PIECE_S:
+                pause, length = each.start - groups[-1][1], groups[-1][1] - groups[-1][0]
+                if pause < PIECE_PAUSE_S or min(length, each.end - each.start) < MIN_PIECE_S:
+                    groups[-1] = (groups[-1][0], each.end)
+                    continue
+            groups += self._split(each.start, each.end)
+        edges = [self._windows[0].begin]
+        edges += [_frame((before[1] + after[0]) / 2) for before, after in pairwise(groups)]
+        edges.append(self._windows[-1].end)
+        return [
+            _Utterance(
+                stretch=Stretch(begin=begin, end=end), heard=Stretch(begin=_frame(group[0]), end=_frame(group[1]))
+            )
+            for group, begin, end in zip(groups, edges, edges[1:], strict=False)
+            if end > begin
+        ]
+
+    def _split(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Speech without a pause in pieces, cut where the voice is weakest."""
+        pieces = []
+        while self._voice is not None and end - start > MAX_PIECE_S + MIN_PIECE_S:
+            cut = self._voice.activity.quietest(start + MIN_PIECE_S, start + MAX_PIECE_S)
+            pieces.append((start, cut))
+            start = cut
+        return [*pieces, (start, end)]
+
+
+def _key(stretch: Stretch) -> tuple[int, int]:
+    return stretch.begin, stretch.end
+
+
+def _window(stretch: Stretch) -> LanguageWindow:
+    return LanguageWindow(seek=stretch.begin, n_frames=stretch.end - stretch.begin)
+
+
+def _frame(time_s: float) -> int:
+    return round(time_s * FRAMES_PER_SECOND)
+
+
+def _spread(stretches: Sequence[Stretch], count: int) -> list[Stretch]:
+    """At most ``count`` of them, evenly spread."""
+    if len(stretches) <= count:
+        return list(stretches)
+    step = len(stretches) / count
+    return [stretches[int((i + 0.5) * step)] for i in range(count)]

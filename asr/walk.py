@@ -1,0 +1,327 @@
+"""One stretch of a recording as a sequence of windows. In: results of windows. Out: the next window, then segments.
+
+``Walk`` is the state machine that every plan is made of, with two verbs: no model, tensor, clock or I/O. The heuristics
+of the paper's section 4.5 are its state: beam search at first, then rising temperatures while the text looks like a
+loop or a guess; the text before as context while the temperature is low; silence skipped; the first timestamp
+bounded; the next window at the last predicted timestamp. Voice activity adds: windows without any voice are not
+decoded, and silence is believed only where nobody is heard.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
+from asr.errors import AuricleError
+from asr.features import FRAMES_PER_SECOND, N_FRAMES
+from asr.options import TranscribeOptions
+from asr.prompt import TaskPrompt
+from asr.quality import LOOP, NO_SPEECH, failures, find_repetition, is_silence, segment_flags, suppression_reason
+from asr.segments import FRAMES_PER_TIMESTAMP, split_segments
+from asr.stretches import Stretch
+from asr.tokenizer import Tokenizer
+from asr.transcript import Attempt, Quality, Segment, Suppressed, Word
+from asr.voice import Voice
+from asr.words import snap_words, words_of_segments
+
+__all__ = ["Context", "Setup", "Walk", "Window", "suppress"]
+
+MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
+MAX_CONTEXT_TOKENS = 223  # half of the text context of every Whisper model, less the token that begins it
+MIN_VOICE_S = 0.5  # so much voice in a window is somebody speaking, whatever the model says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What to decode next: frames ``seek`` to ``seek + n_frames`` (of 10 ms), told and sought as given."""
+
+    walk: int
+    """Which of the session's walks asks."""
+    seek: int
+    n_frames: int
+    prompt: TaskPrompt
+    options: DecodingOptions
+
+
+@dataclass(slots=True)
+class Context:
+    """What windows are told came before them: ``carried`` to every window, then the latest of ``text``."""
+
+    carried: tuple[int, ...] = ()
+    text: tuple[int, ...] = ()
+
+    def tokens(self) -> tuple[int, ...]:
+        """For the next window; keeps memory flat."""
+        room = MAX_CONTEXT_TOKENS - len(self.carried)
+        return (*self.carried, *self.text[max(len(self.text) - room, 0) :])
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """Append what was said."""
+        self.text = (*self.text, *tokens)[-MAX_CONTEXT_TOKENS:]
+
+    def forget(self) -> None:
+        """Drop what was said; what is carried stays."""
+        self.text = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What all walks of a recording share."""
+
+    options: TranscribeOptions
+    tokenizer: Tokenizer
+    voice: Voice | None
+
+
+class Walk:
+    """Walks one stretch: call ``next_window``, decode it, hand the result to ``accept``; repeat until ``done``."""
+
+    def __init__(
+        self,
+        number: int,
+        stretch: Stretch,
+        setup: Setup,
+        *,
+        context: Context,
+        language: str | None,
+        earlier: tuple[Attempt, ...] = (),
+    ) -> None:
+        self.number = number
+        self.stretch = stretch
+        self.seek = stretch.begin
+        """First frame that is not yet transcribed."""
+        self.language = language
+        self.context = context
+        self.segments: list[Segment] = []
+        self.suppressed: list[Suppressed] = []
+        self.failed: tuple[str, ...] = ()
+        """Why the first window that was kept in spite of its failures, or was given up, had failed."""
+        self.gave_up = False
+        """Whether it stopped at a failure because of ``gives_up``."""
+        self.gives_up = False
+        """Stop at the first window that fails at the first temperature, instead of climbing the ladder."""
+        self.attempts: list[tuple[Attempt, DecodingResult]] = []
+        """At the window under way."""
+        self._options, self._tokenizer, self._voice = setup.options, setup.tokenizer, setup.voice
+        self._earlier = earlier
+        self._window: Window | None = None
+        self._logprob_sum, self._n_tokens = 0.0, 0
+        self._move_on(0)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to decode."""
+        return self.gave_up or self.seek >= self.stretch.end
+
+    @property
+    def avg_logprob(self) -> float:
+        """Mean over the tokens of all kept windows; 0 for none."""
+        return self._logprob_sum / max(self._n_tokens, 1)
+
+    def next_window(self) -> Window | None:
+        """The window to decode next: the same one, at a higher temperature, while its results are not good enough."""
+        if self.done:
+            return None
+        self._window = Window(
+            walk=self.number,
+            seek=self.seek,
+            n_frames=min(N_FRAMES, self.stretch.end - self.seek),
+            prompt=TaskPrompt(
+                language=self.language,
+                task=self._options.task,
+                timestamps=self._options.timestamps,
+                context=self.context.tokens(),
+            ),
+            options=DecodingOptions(
+                strategy=self._strategy(),
+                max_initial_timestamp_s=self._options.max_initial_timestamp_s,
+                suppress_tokens=self._options.suppress_tokens,
+                token_times=self._options.word_timestamps,
+            ),
+        )
+        return self._window
+
+    def accept(self, window: Window, result: DecodingResult) -> list[Segment]:
+        """Take the result of the window that ``next_window`` gave; returns the segments that it is sure of now."""
+        if window.seek != self.seek:
+            raise AuricleError(f"got the result of the window at frame {window.seek}, expected frame {self.seek}")
+        self.language = self.language or result.language
+        rejected = failures(result, self._options)
+        silent = is_silence(result, self._options)
+        if silent and not self._is_voiced(window):
+            self._skip(window, result)
+            return []
+        if silent:
+            rejected = (*rejected, NO_SPEECH)
+        self.attempts.append((_attempt(window, result, rejected), result))
+        if rejected and self.gives_up:
+            self.gave_up, self.failed = True, rejected
+            return []
+        if rejected and len(self.attempts) < len(self._options.temperatures):
+            return []
+        return self._keep(window)
+
+    def climb(self) -> None:
+        """Go on from where the walk gave up: at the next temperature."""
+        self.gave_up = self.gives_up = False
+        if self._window is not None and len(self.attempts) == len(self._options.temperatures):
+            self._keep(self._window)
+
+    def _move_on(self, n_frames: int) -> None:
+        self.seek = min(self.seek + n_frames, self.stretch.end)
+        if self._voice is not None and self._options.vad:
+            self.seek = self._voice.next_voice(self.seek, self.stretch.end)
+
+    def _is_voiced(self, window: Window) -> bool:
+        return self._voice is not None and self._voice.speech_s(window.seek, window.n_frames) >= MIN_VOICE_S
+
+    def _skip(self, window: Window, result: DecodingResult) -> None:
+        """Believe that nobody speaks, and report what the model would have written."""
+        self.attempts = []
+        self._move_on(window.n_frames)
+        if result.text:
+            begin, end = window.seek / FRAMES_PER_SECOND, (window.seek + window.n_frames) / FRAMES_PER_SECOND
+            self.suppressed.append(_suppressed(result, begin, end, result.text, NO_SPEECH))
+
+    def _keep(self, window: Window) -> list[Segment]:
+        """Turn the best attempt at the window into segments, and move on."""
+        attempts, self.attempts = self.attempts, []
+        attempt, result = max(attempts, key=lambda each: _rank(each[0]))
+        tried = (*self._earlier, *(attempt for attempt, _ in attempts))
+        quality = Quality(flags=attempt.rejected, attempts=tried)
+        self._earlier = ()
+        self.failed = self.failed or attempt.rejected
+        split = split_segments(
+            result, self._tokenizer, seek=window.seek, n_frames=window.n_frames, language=self.language or "en"
+        )
+        # A window always moves on, if only by one timestamp step: text that never ends must not be read forever.
+        self._move_on(max(split.n_frames_done, FRAMES_PER_TIMESTAMP))
+        self._logprob_sum += result.avg_logprob * (len(result.tokens) + 1)
+        self._n_tokens += len(result.tokens) + 1
+        segments = self._with_words(split.segments, result, window)
+        if LOOP in attempt.rejected:
+            segments = self._without_loop(segments, result)
+        kept = [segment for segment in (self._judge(each, quality) for each in segments) if segment is not None]
+        self._remember(kept, result.temperature)
+        self.segments += kept
+        return kept
+
+    def _with_words(self, segments: Sequence[Segment], result: DecodingResult, window: Window) -> list[Segment]:
+        if not self._options.word_timestamps:
+            return list(segments)
+        offset = window.seek / FRAMES_PER_SECOND
+        end = (window.seek + window.n_frames) / FRAMES_PER_SECOND
+        placed = words_of_segments(segments, result, self._tokenizer, offset=offset, end=end)
+        speech = self._voice.speech_between(offset, end) if self._voice is not None and self._options.vad else []
+        return [
+            replace(segment, words=tuple(snap_words(words, speech)))
+            for segment, words in zip(segments, placed, strict=True)
+        ]
+
+    def _judge(self, segment: Segment, quality: Quality) -> Segment | None:
+        voice = None
+        if self._voice is not None and self._options.vad:
+            voice = self._voice.evidence(segment.start, segment.end)
+        flags = segment_flags(segment, voice, self._options)
+        reason = suppression_reason(segment, flags, voice)
+        if reason is not None:
+            self.suppressed.append(suppress(segment, segment.text, reason))
+            return None
+        merged = tuple(dict.fromkeys((*quality.flags, *flags)))
+        return replace(segment, quality=replace(quality, flags=merged))
+
+    def _without_loop(self, segments: list[Segment], result: DecodingResult) -> list[Segment]:
+        """The segments with one copy of what is repeated; the other copies are suppressed."""
+        eot = self._tokenizer.eot
+        found = find_repetition([token for token in result.tokens if token < eot])
+        if found is None:
+            return segments
+        place, kept = 0, []
+        for segment in segments:
+            text = [token for token in segment.tokens if token < eot]
+            cut = range(max(found.begin + found.n - place, 0), min(max(found.end - place, 0), len(text)))
+            place += len(text)
+            if not cut:
+                kept.append(segment)
+                continue
+            removed = self._tokenizer.decode(text[cut.start : cut.stop])
+            self.suppressed.append(suppress(segment, removed, LOOP))
+            rest = (*text[: cut.start], *text[cut.stop :])
+            if self._tokenizer.decode(rest).strip():
+                times = [token for token in segment.tokens if token >= eot]
+                tokens = (*times[:1], *rest, *times[1:])
+                words = _words_around(segment.words, len(self._tokenizer.decode(text[: cut.start])), len(removed))
+                kept.append(replace(segment, text=self._tokenizer.decode(rest), tokens=tokens, words=words))
+        return kept
+
+    def _remember(self, segments: Sequence[Segment], temperature: float) -> None:
+        if not self._options.condition_on_previous_text or temperature > MAX_CONTEXT_TEMPERATURE:
+            self.context.forget()
+            return
+        self.context.add([token for segment in segments for token in segment.tokens])
+
+    def _strategy(self) -> Strategy:
+        options = self._options
+        temperature = options.temperatures[len(self.attempts)]
+        if temperature > 0:
+            # Another seed at each attempt and window, else each would repeat the same draws.
+            seed = None if options.seed is None else options.seed + len(self.attempts) + (self.seek << 8)
+            return Sampling(
+                temperature=temperature,
+                best_of=options.best_of,
+                seed=seed,
+                length_penalty=options.length_penalty,
+            )
+        if options.beam_size == 1:
+            return Greedy()
+        return BeamSearch(beam_size=options.beam_size, patience=options.patience, length_penalty=options.length_penalty)
+
+
+def _words_around(words: Sequence[Word], n_before: int, n_removed: int) -> tuple[Word, ...]:
+    """The words without those that begin in the ``n_removed`` characters after the first ``n_before``."""
+    kept, place = [], 0
+    for word in words:
+        if not n_before <= place < n_before + n_removed:
+            kept.append(word)
+        place += len(word.word)
+    return tuple(kept)
+
+
+def _rank(attempt: Attempt) -> tuple[bool, bool, float]:
+    """An attempt that passed is best; then those that are no loop, by their probability."""
+    return not attempt.rejected, LOOP not in attempt.rejected, attempt.avg_logprob
+
+
+def _attempt(window: Window, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:
+    return Attempt(
+        temperature=result.temperature,
+        with_context=bool(window.prompt.context),
+        avg_logprob=result.avg_logprob,
+        compression_ratio=result.compression_ratio,
+        no_speech_prob=result.no_speech_prob,
+        rejected=rejected,
+    )
+
+
+def _suppressed(result: DecodingResult, start: float, end: float, text: str, reason: str) -> Suppressed:
+    return Suppressed(
+        start=round(start, 2),
+        end=round(end, 2),
+        text=text.strip(),
+        reason=reason,
+        avg_logprob=result.avg_logprob,
+        compression_ratio=result.compression_ratio,
+        no_speech_prob=result.no_speech_prob,
+    )
+
+
+def suppress(segment: Segment, text: str, reason: str) -> Suppressed:
+    """Part or all of a segment, as what was left out."""
+    return Suppressed(
+        start=segment.start,
+        end=segment.end,
+        text=text.strip(),
+        reason=reason,
+        avg_logprob=segment.avg_logprob,
+        compression_ratio=segment.compression_ratio,
+        no_speech_prob=segment.no_speech_prob,
+    )

@@ -62,13 +62,17 @@ def segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def detection_body(detection: LanguageDetection) -> dict[str, Any]:
-    """A language detection in both dialects: ours, and whisper-asr-webservice's."""
+    """A language detection in both dialects: ours, and whisper-asr-webservice's.
+
+    Where no language reaches the threshold its fields are null; ``confidence`` is the best language's in any case.
+    """
+    language = detection.language
     return {
-        "language": detection.language,
+        "language": language,
         "language_probs": dict(detection.language_probs),
-        "detected_language": _name_of(detection.language),
-        "language_code": detection.language,
-        "confidence": detection.language_probs[detection.language],
+        "detected_language": None if language is None else _name_of(language),
+        "language_code": language,
+        "confidence": max(detection.language_probs.values(), default=0.0),
     }
 
 

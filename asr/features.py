@@ -1,12 +1,16 @@
 """Waveform to log-Mel spectrogram (Whisper 2.2). In: samples at 16 kHz. Out: (n_mels, n_frames) float32.
 
-Knows no model and no file format.
+Of a recording of any length, ``LogMel`` computes the windows that are asked for; ``log_mel_spectrogram`` gives all of
+it at once. Both compute the same numbers. Knows no model and no file format.
 """
 
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "N_SAMPLES",
     "SAMPLE_RATE",
     "WINDOW_S",
+    "LogMel",
     "log_mel_spectrogram",
     "pad_or_trim",
 ]
@@ -28,6 +33,8 @@ WINDOW_S = 30
 N_SAMPLES = WINDOW_S * SAMPLE_RATE  # 480,000 samples in a 30 s window
 N_FRAMES = N_SAMPLES // HOP_LENGTH  # 3,000 frames in a 30 s window
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 100
+MARGIN = N_FFT // 2  # samples that a frame sees before and after its time
+DYNAMIC_RANGE = 8.0  # powers of ten below the maximum, where the spectrogram is cut off
 
 
 @lru_cache(maxsize=4)
@@ -46,19 +53,62 @@ def log_mel_spectrogram(samples: Tensor, *, n_mels: int, padding_samples: int = 
     (n_mels, (n_samples + padding_samples) // 160) float32 on the same device, about −1 … 1: log10 clamped to 8 below
     the maximum of the whole signal, then (x + 4) / 4.
     """
-    if padding_samples:
-        samples = torch.nn.functional.pad(samples, (0, padding_samples))
-    window = torch.hann_window(N_FFT, device=samples.device)
-    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, return_complex=True)
-    power = spectrum[:, :-1].abs() ** 2  # the centred transform has one frame more than hops
-    mel = _mel_filters(n_mels, samples.device) @ power
-    log_mel = mel.clamp(min=1e-10).log10()
-    log_mel = torch.maximum(log_mel, log_mel.max() - 8.0)
-    return (log_mel + 4.0) / 4.0
+    samples = functional.pad(samples, (0, padding_samples))
+    framed = functional.pad(samples.unsqueeze(0), (MARGIN, MARGIN), "reflect").squeeze(0)
+    log_mel = _log10_mel(framed, n_mels)[:, : len(samples) // HOP_LENGTH]
+    return _scaled(log_mel, log_mel.max())
+
+
+class LogMel:
+    """The log-Mel spectrogram of one recording, computed a window at a time: memory does not grow with its length.
+
+    ``samples``: (n_samples,) float32 at 16 kHz, also a memory map. After its end stands 30 s of silence, as in the
+    reference: ``window(start, n)`` equals ``log_mel_spectrogram(…, padding_samples=N_SAMPLES)[:, start : start + n]``.
+    The maximum of the whole signal, which every window needs, is found at once, ``block_frames`` at a time.
+    """
+
+    def __init__(
+        self, samples: NDArray[np.float32], *, n_mels: int, device: torch.device, block_frames: int = 2 * N_FRAMES
+    ) -> None:
+        self._samples = samples
+        self._n_mels = n_mels
+        self._device = device
+        self.n_frames = len(samples) // HOP_LENGTH
+        """Of the recording, without the silence after it."""
+        n_heard = -(-(len(samples) + MARGIN) // HOP_LENGTH)  # with the frames that see the end from beyond it
+        starts = range(0, max(n_heard, 1), block_frames)
+        self._maximum = torch.stack([self._unscaled(start, block_frames).max() for start in starts]).max()
+
+    def window(self, start_frame: int, n_frames: int) -> Tensor:
+        """(n_mels, n_frames) float32 on the device."""
+        return _scaled(self._unscaled(start_frame, n_frames), self._maximum)
+
+    def _unscaled(self, start_frame: int, n_frames: int) -> Tensor:
+        start = start_frame * HOP_LENGTH - MARGIN
+        framed = np.zeros((n_frames - 1) * HOP_LENGTH + N_FFT, np.float32)
+        content = self._samples[max(start, 0) : max(start + len(framed), 0)]
+        offset = max(-start, 0)
+        framed[offset : offset + len(content)] = content
+        reflected = self._samples[1 : 1 + offset]  # before the true start
+        framed[offset - len(reflected) : offset] = reflected[::-1]
+        return _log10_mel(torch.from_numpy(framed).to(self._device), self._n_mels)
+
+
+def _log10_mel(framed: Tensor, n_mels: int) -> Tensor:
+    """(n_mels, n_frames) of samples that begin MARGIN before the first frame's time and end MARGIN after the last's."""
+    window = torch.hann_window(N_FFT, device=framed.device)
+    spectrum = torch.stft(framed, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True)
+    power = spectrum.abs() ** 2
+    mel = _mel_filters(n_mels, framed.device) @ power
+    return mel.clamp(min=1e-10).log10()
+
+
+def _scaled(log_mel: Tensor, maximum: Tensor) -> Tensor:
+    return (torch.maximum(log_mel, maximum - DYNAMIC_RANGE) + 4.0) / 4.0
 
 
 def pad_or_trim(array: Tensor, length: int) -> Tensor:
     """``array`` cut or zero-padded at its end to ``length`` along the last axis."""
     if array.shape[-1] >= length:
         return array[..., :length]
-    return torch.nn.functional.pad(array, (0, length - array.shape[-1]))
+    return functional.pad(array, (0, length - array.shape[-1]))

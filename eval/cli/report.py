@@ -31,6 +31,10 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
     normalizer: Annotated[
         NormalizerName, typer.Option(help="What transcripts go through before they are counted.")
     ] = NormalizerName.WHISPER,
+    word_times: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Hold word times against those of this run, where both have words."),
+    ] = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst clips of each run are shown.")] = 30,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Put the worst clips' sound into the page.")] = True,
 ) -> None:
@@ -40,6 +44,7 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
       auricle-eval report results/base --html report.html
       auricle-eval report results/base results/tiny.en results/noise --html report.html --markdown report.md
       auricle-eval report results/base --html small.html --worst 10 --no-audio
+      auricle-eval report results/words --html words.html --word-times results/openai-whisper
 
     The page is one file that asks the network for nothing: plots are drawn in it, and sound is in it as Opus, 30 s of a
     clip at most (about 4 KB a second). Where a corpus is one of the Whisper paper's, its figure stands beside ours.
@@ -47,16 +52,18 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
     with reported_errors():
         if html is None and markdown is None and json_file is None:
             raise EvaluationError("got no file to write, expected --html FILE, --markdown FILE or --json FILE")
+        from eval.hypotheses import read_run
         from eval.report.assemble import make_report, read_scored, scored_as_json
         from eval.report.html import count_steps, render_html
         from eval.report.markdown import render_markdown
 
+        timed = None if word_times is None else read_run(word_times)
         with _progress() as progress:
             task = progress.add_task("scoring", total=len(folders), what="")
             runs = []
             for folder in folders:
                 progress.update(task, what=folder.name)
-                runs.append(read_scored(folder, normalizer=normalizer))
+                runs.append(read_scored(folder, normalizer=normalizer, timed=timed))
                 progress.advance(task)
             document = make_report(runs, title=title, n_worst=worst)
             if json_file is not None:

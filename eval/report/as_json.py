@@ -8,6 +8,13 @@ from typing import Any
 
 from eval.jobs import Job
 from eval.report.comparison import verdicts
+from eval.report.evidence_json import (
+    confidence_as_json,
+    lost_text_as_json,
+    placement_as_json,
+    timeline_as_json,
+    word_times_as_json,
+)
 from eval.scoring.compare import ClipChange, ComparedGroup, ComparedMeasure, Comparison
 from eval.scoring.types import (
     ClipScore,
@@ -43,6 +50,7 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "verdicts": list(verdicts(comparison)),
         "measures": {each.measure.value: _measure(each) for each in comparison.measures},
+        "word_times": None if comparison.word_times is None else word_times_as_json(comparison.word_times),
         "n_common": comparison.n_common,
         "n_only_a": comparison.n_only_a,
         "n_only_b": comparison.n_only_b,
@@ -77,7 +85,12 @@ def _transcription(scores: TranscriptionScores) -> dict[str, Any]:
         "lengths": _groups(scores.lengths),
         "apart": _groups(scores.apart),
         "invented": {kind: _invented(words) for kind, words in scores.invented.items()},
+        "invented_datasets": {name: _invented(words) for name, words in scores.invented_datasets.items()},
         "language_id": None if scores.language_id is None else _language_id(scores.language_id),
+        "confidence": None if scores.confidence is None else confidence_as_json(scores.confidence),
+        "placement": None if scores.placement is None else placement_as_json(scores.placement),
+        "lost": None if scores.lost is None else lost_text_as_json(scores.lost),
+        "timeline": None if scores.timeline is None else timeline_as_json(scores.timeline),
         "real_time": _real_time(scores.real_time),
         "normalizers": {
             use.name: {"name": use.name, "version": use.version, "sha256": use.sha256} for use in scores.normalizers
@@ -157,6 +170,7 @@ def _invented(words: InventedWords) -> dict[str, Any]:
         "per_hour": words.per_hour,
         "interval": interval_as_json(words.interval),
         "n_words": words.n_words,
+        "n_suppressed": words.n_suppressed,
         "hours": words.hours,
         "n_clips": words.n_clips,
         "n_clips_with_words": words.n_clips_with_words,

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import ResultsError
-from eval.hypotheses import HYPOTHESES, read_run
+from eval.hypotheses import HYPOTHESES, StoredRun, read_run
 from eval.jobs import Job
 from eval.noise.study import STUDY, NoiseStudy, read_study
 from eval.normalizers import NormalizerName
 from eval.report.as_json import scores_as_json
 from eval.report.document import NO_VALUE, Cell, Chapter, Fact, Report, Table, count_cell, number_cell, text_cell
-from eval.report.facts import columns, decoding_in_short
+from eval.report.evidence_json import word_times_as_json
+from eval.report.facts import columns, decoding_in_short, run_title
 from eval.report.languages import language_chapter
 from eval.report.noise_studies import noise_chapter
 from eval.report.transcriptions import transcription_chapter
 from eval.report.translations import translation_chapter
 from eval.scoring import score_run
+from eval.scoring.evidence import WordTimes
 from eval.scoring.jobs import job_of
 from eval.scoring.types import Scores, TranscriptionScores, TranslationScores
+from eval.scoring.word_times import compare_word_times
 
 __all__ = ["Scored", "make_report", "read_scored", "scored_as_json"]
 
@@ -38,10 +41,17 @@ class Scored:
     scores: Scores | NoiseStudy
     last_written: datetime | None
     """When the last hypothesis was written, by the file's time."""
+    word_times: WordTimes | None = None
+    """Against another run; None where none was asked for, or one of the two has no words."""
+    against: str = ""
+    """What that run is called."""
 
 
-def read_scored(folder: Path, *, normalizer: NormalizerName) -> Scored:
-    """Score a run's folder, or read a study's; ``normalizer`` is for transcriptions. Raises ResultsError."""
+def read_scored(folder: Path, *, normalizer: NormalizerName, timed: StoredRun | None = None) -> Scored:
+    """Score a run's folder, or read a study's; ``normalizer`` is for transcriptions. Raises ResultsError.
+
+    Words are held against those of ``timed``, where both have them.
+    """
     if (folder / STUDY).is_file():
         return Scored(folder=folder, scores=read_study(folder), last_written=_written(folder / STUDY))
     run = read_run(folder)
@@ -50,7 +60,16 @@ def read_scored(folder: Path, *, normalizer: NormalizerName) -> Scored:
         scores = score_run(run, normalizer=chosen)
     except ResultsError as error:
         raise ResultsError(f"{folder}: {error}") from error
-    return Scored(folder=folder, scores=scores, last_written=_written(folder / HYPOTHESES))
+    times = None
+    if timed is not None and isinstance(scores, TranscriptionScores):
+        times = compare_word_times(timed, run, normalizer=normalizer)
+    return Scored(
+        folder=folder,
+        scores=scores,
+        last_written=_written(folder / HYPOTHESES),
+        word_times=times,
+        against="" if timed is None else run_title(timed.config),
+    )
 
 
 def make_report(runs: Sequence[Scored], *, title: str, n_worst: int) -> Report:
@@ -70,7 +89,7 @@ def scored_as_json(runs: Sequence[Scored], *, title: str) -> dict[str, Any]:
     return {
         "title": title,
         "runs": [
-            {"folder": str(run.folder), **scores_as_json(run.scores)}
+            {"folder": str(run.folder), **scores_as_json(run.scores), **_word_times(run)}
             for run in runs
             if not isinstance(run.scores, NoiseStudy)
         ],
@@ -78,11 +97,15 @@ def scored_as_json(runs: Sequence[Scored], *, title: str) -> dict[str, Any]:
     }
 
 
+def _word_times(run: Scored) -> dict[str, Any]:
+    return {} if run.word_times is None else {"word_times": word_times_as_json(run.word_times)}
+
+
 def _chapter(run: Scored, *, n_worst: int) -> Chapter:
     if isinstance(run.scores, NoiseStudy):
         chapter = noise_chapter(run.scores)
     elif isinstance(run.scores, TranscriptionScores):
-        chapter = transcription_chapter(run.scores, n_worst=n_worst)
+        chapter = transcription_chapter(run.scores, n_worst=n_worst, word_times=run.word_times, against=run.against)
     elif isinstance(run.scores, TranslationScores):
         chapter = translation_chapter(run.scores, n_worst=n_worst)
     else:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.report.document import NO_VALUE, counted
-from eval.report.terminal import simple_table
+from eval.report.terminal import document_table, simple_table
+from eval.report.word_sections import drift_in_words, word_times_tables
 from eval.scoring.bootstrap import Difference
 from eval.scoring.compare import ComparedGroup, ComparedMeasure, Comparison, Measure
 
@@ -66,7 +67,10 @@ def verdicts(comparison: Comparison) -> tuple[str, ...]:
 
 
 def comparison_as_tables(comparison: Comparison) -> tuple[Table | Text, ...]:
-    """The verdict, what was set differently, the measures by language and dataset, and the clips that changed most."""
+    """The verdict, what was set differently, the measures by language and dataset, and the clips that changed most.
+
+    Word times stand before those clips, where both runs have words.
+    """
     n_equal = comparison.n_common - len(comparison.changes)
     line = f"Of {counted(comparison.n_common, 'common clip')} B does better on {comparison.n_better}, worse on "
     line += f"{comparison.n_worse}, the same on {n_equal}."
@@ -80,6 +84,9 @@ def comparison_as_tables(comparison: Comparison) -> tuple[Table | Text, ...]:
     parts: list[Table | Text] = [Text(verdict, style="bold") for verdict in verdicts(comparison)]
     parts += [*_failures(comparison), Text(line), _configurations(comparison)]
     parts += [_measure(each) for each in comparison.measures]
+    if comparison.word_times is not None:
+        parts += [document_table(table) for table in word_times_tables(comparison.word_times)]
+        parts += [Text(sentence) for sentence in drift_in_words(comparison.word_times.drift)]
     if comparison.changes:
         parts.append(_changes(comparison))
     return tuple(parts)

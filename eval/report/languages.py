@@ -21,6 +21,7 @@ from eval.report.document import (
 from eval.report.facts import columns, run_facts, run_title, speed_figure, speed_section, unfinished
 from eval.report.labels import language_label
 from eval.report.plots import draw_confusion
+from eval.scoring.language_id import ABSTAINED
 from eval.scoring.types import LanguageIdentification, LanguageScores
 
 __all__ = ["language_chapter", "language_figure", "language_sections"]
@@ -62,8 +63,9 @@ def language_sections(found: LanguageIdentification, remarks: tuple[str, ...] = 
     wrong = [entry for entry in confusions if entry[0] != entry[1]]
     chart = Chart(
         title="Languages spoken and languages named",
-        description="Rows are languages spoken, columns languages named, numbers clips; the diagonal is right, and the "
-        "last column, other, holds every language that is spoken in no clip. "
+        description="Rows are languages spoken, columns languages named, numbers clips; the diagonal is right. "
+        "Of the last columns, other holds every language that is spoken in no clip, none the clips for which no "
+        "language was named, failed those without an answer. "
         "The tables name the most frequent confusions and the accuracy of each language.",
         draw=lambda: draw_confusion(found.confusion),
     )
@@ -87,7 +89,7 @@ def language_sections(found: LanguageIdentification, remarks: tuple[str, ...] = 
             rows=tuple(
                 (
                     text_cell(language_label(spoken)),
-                    text_cell(language_label(named)),
+                    text_cell(named if named == ABSTAINED else language_label(named)),
                     count_cell(count),
                     number_cell(count / found.by_language[spoken][0], percent(count / found.by_language[spoken][0])),
                 )

@@ -18,9 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from eval.noise.plot import CLEAN_COLOUR, COLOURS
+from eval.scoring.language_id import ABSTAINED, FAILED
 from eval.scoring.types import Interval
 
-__all__ = ["Point", "draw_confusion", "draw_rates", "draw_rates_in_order", "inline_svg"]
+__all__ = [
+    "ACCENT",
+    "MUTED",
+    "TEXT",
+    "WIDTH_IN",
+    "Point",
+    "draw_confusion",
+    "draw_rates",
+    "draw_rates_in_order",
+    "inline_svg",
+    "page_style",
+]
 
 GRID_COLOUR = "#DDDDDD"  # of the noise study's plot
 TEXT, MUTED, LINE, ACCENT = "#010101", "#020202", "#030303", "#040404"
@@ -60,6 +72,7 @@ WIDTH_IN = 4.95  # 356 points fit a telephone 390 wide with the page's margins, 
 HEIGHT_IN = 3.2
 ROW_IN = 0.22
 OTHERS = "other"
+UNNAMED = (ABSTAINED, FAILED)  # no language: the target abstained, or gave no answer
 MAX_SHOWN_RATE = 1.5  # beyond it, the number stands beside an arrow: one loop must not flatten all other rows
 
 
@@ -73,7 +86,8 @@ class Point:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def page_style() -> Iterator[None]:
+    """Everything drawn meanwhile looks as ``inline_svg`` expects."""
     with rc_context(STYLE):
         yield
 
@@ -81,7 +95,7 @@ def _style() -> Iterator[None]:
 def draw_rates(points: Sequence[Point], *, measure: str) -> Figure:
     """Dots with intervals, one row a label, the best on top."""
     ordered = sorted(points, key=lambda point: point.value)
-    with _style():
+    with page_style():
         figure = Figure(figsize=(WIDTH_IN, 0.85 + ROW_IN * len(ordered)))
         axes = figure.subplots()
         limit = min(MAX_SHOWN_RATE, 1.08 * max(_reach(point) for point in ordered) or 1.0)
@@ -99,7 +113,7 @@ def draw_rates(points: Sequence[Point], *, measure: str) -> Figure:
 
 def draw_rates_in_order(points: Sequence[Point], *, x_label: str, measure: str) -> Figure:
     """Dots with intervals from left to right, in the order given."""
-    with _style():
+    with page_style():
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
         axes = figure.subplots()
         for column, point in enumerate(points):
@@ -119,12 +133,14 @@ def draw_rates_in_order(points: Sequence[Point], *, x_label: str, measure: str) 
 def draw_confusion(confusion: Mapping[str, Mapping[str, int]]) -> Figure:
     """Languages spoken down, languages named across; a cell's ink is its share of the language spoken.
 
-    Of a hundred languages that may be named, those that no clip speaks share the last column.
+    Of a hundred languages that may be named, those that no clip speaks share a column; clips without a language named
+    have columns of their own.
     """
     rows = sorted(confusion)
-    table = {spoken: _with_others(counts, rows) for spoken, counts in confusion.items()}
-    columns = [*rows, *([OTHERS] if any(OTHERS in counts for counts in table.values()) else [])]
-    with _style():
+    table = {spoken: _with_others(counts, {*rows, *UNNAMED}) for spoken, counts in confusion.items()}
+    named_apart = [name for name in (OTHERS, *UNNAMED) if any(name in counts for counts in table.values())]
+    columns = [*rows, *named_apart]
+    with page_style():
         figure = Figure(figsize=(max(3.0, 0.8 + ROW_IN * len(columns)), max(2.0, 0.8 + ROW_IN * len(rows))))
         axes = figure.subplots()
         for row, spoken in enumerate(rows):

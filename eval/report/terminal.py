@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.report.document import NO_VALUE
+from eval.report.document import Table as DocumentTable
+from eval.report.evidence_sections import evidence_sections
 from eval.report.facts import model_title, normalizer_in_short
 from eval.scoring.types import (
     ErrorGroup,
@@ -26,7 +28,7 @@ from eval.scoring.types import (
     TranslationScores,
 )
 
-__all__ = ["Breakdown", "scores_as_tables", "simple_table", "with_interval"]
+__all__ = ["Breakdown", "document_table", "scores_as_tables", "simple_table", "with_interval"]
 
 N_CONFUSED = 3  # languages that a row of language identification has room for
 
@@ -58,6 +60,16 @@ def simple_table(title: str, *columns: str) -> Table:
     return table
 
 
+def document_table(table: DocumentTable) -> Table:
+    """A table of a report."""
+    shown = Table(title=Text(table.caption), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        shown.add_column(column.name, justify="right" if column.numeric else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(Text(cell.text) for cell in row))
+    return shown
+
+
 def with_interval(value: float | None, interval: Interval | None, *, scale: float = 100) -> str:
     """``22.0 [18.1, 26.3]``: a fraction in percent, or whatever ``scale`` makes of it."""
     if value is None:
@@ -82,6 +94,7 @@ def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None
     parts: list[Table | Text] = [table]
     if scores.invented:
         parts.append(_invented(scores.invented))
+    parts += _evidence(scores)
     if scores.language_id is not None:
         parts.append(_language_id(scores.language_id, "Language identification"))
     return (*parts, _speed(scores.real_time), _normalizers(scores.normalizers))
@@ -104,14 +117,24 @@ def _clusters(group: ErrorGroup | TranslationGroup) -> str:
 
 
 def _invented(kinds: Mapping[str, InventedWords]) -> Table:
+    says = any(words.n_suppressed for words in kinds.values())
+    suppressed = ("suppressed",) if says else ()
     table = simple_table(
         "Words written where nobody speaks",
-        "kind", "clips", "clips with words", "hours", "words", "words an hour [95 %]",
+        "kind", "clips", "clips with words", "hours", "words", *suppressed, "words an hour [95 %]",
     )  # fmt: skip
     for kind, words in kinds.items():
-        numbers = (str(words.n_clips), str(words.n_clips_with_words), f"{words.hours:.3f}", str(words.n_words))
+        numbers = [str(words.n_clips), str(words.n_clips_with_words), f"{words.hours:.3f}", str(words.n_words)]
+        numbers += [str(words.n_suppressed)] if says else []
         table.add_row(Text(kind), *numbers, with_interval(words.per_hour, words.interval, scale=1))
     return table
+
+
+def _evidence(scores: TranscriptionScores) -> Iterable[Table | Text]:
+    # The report's own tables: the same digits at a terminal and on a page.
+    for section in evidence_sections(scores):
+        yield from map(document_table, section.tables)
+        yield from (Text(remark) for remark in section.remarks[1:])
 
 
 def _translation(scores: TranslationScores, title: str, by: Breakdown | None) -> Table:

@@ -19,6 +19,7 @@ from eval.report.document import (
     percent_interval,
     text_cell,
 )
+from eval.report.evidence_sections import evidence_figures, evidence_sections
 from eval.report.facts import (
     clips_cell,
     columns,
@@ -33,8 +34,10 @@ from eval.report.labels import corpus_language_label, labelled, language_label, 
 from eval.report.languages import language_figure, language_sections
 from eval.report.paper import rates_beside_the_paper
 from eval.report.plots import MAX_SHOWN_RATE, Point, draw_rates, draw_rates_in_order
+from eval.report.word_sections import word_times_figure, word_times_section
 from eval.report.worst import worst_transcriptions
-from eval.scoring.invented import ALL_KINDS
+from eval.scoring.evidence import WordTimes
+from eval.scoring.invented import ALL_KINDS, APART_KINDS
 from eval.scoring.types import ErrorGroup, Interval, InventedWords, TranscriptionScores
 
 __all__ = ["measure_of", "rate_table", "transcription_chapter"]
@@ -55,15 +58,24 @@ HOW_COUNTED = (
 )
 
 
-def transcription_chapter(scores: TranscriptionScores, *, n_worst: int) -> Chapter:
-    """Everything about one run."""
+def transcription_chapter(
+    scores: TranscriptionScores, *, n_worst: int, word_times: WordTimes | None = None, against: str = ""
+) -> Chapter:
+    """Everything about one run; ``word_times`` are against the run that ``against`` names."""
+    timed = () if word_times is None else (word_times_section(word_times, against=against),)
     overall = scores.overall
     return Chapter(
         title=run_title(scores.config),
         facts=run_facts(
             scores.config, n_clips=overall.n_clips, real_time=scores.real_time, normalizers=scores.normalizers
         ),
-        figures=(*_error_figures(scores), *_invented_figure(scores.invented), *_others(scores)),
+        figures=(
+            *_error_figures(scores),
+            *_invented_figure(scores.invented),
+            *evidence_figures(scores),
+            *(word_times_figure(word_times) if word_times else ()),
+            *_others(scores),
+        ),
         warnings=(*unfinished(scores.n_missing), *_caveats(scores)),
         sections=(
             _groups_section("By corpus", "corpus", scores.datasets, remarks=(HOW_COUNTED,)),
@@ -72,7 +84,9 @@ def transcription_chapter(scores: TranscriptionScores, *, n_worst: int) -> Chapt
             *_lengths_section(labelled(scores.lengths, length_label)),
             *_apart_section(scores.apart),
             rates_beside_the_paper(scores),
-            *_invented_section(scores.invented),
+            *_invented_section(scores),
+            *evidence_sections(scores),
+            *timed,
             *(language_sections(scores.language_id) if scores.language_id else ()),
             *speed_section(scores.real_time),
             *failed_clips({clip.id: clip.hypothesis.error for clip in scores.clips if clip.hypothesis.error}),
@@ -227,30 +241,44 @@ def _apart_section(apart: Mapping[str, ErrorGroup]) -> Iterable[Section]:
         yield Section(heading="Left out of the headline", remarks=(remark,), tables=(table,))
 
 
-def _invented_section(invented: Mapping[str, InventedWords]) -> Iterable[Section]:
-    if invented:
-        table = Table(
-            caption="Words written where nobody speaks",
-            columns=columns("kind", "clips", "with words", "minutes", "words", "words an hour", "95 % interval"),
-            rows=tuple(_invented_row(name, found) for name, found in invented.items()),
+def _invented_section(scores: TranscriptionScores) -> Iterable[Section]:
+    if not scores.invented:
+        return
+    remarks = ["Silence, noise and music have no words: each one that is written is invented."]
+    if APART_KINDS & scores.invented.keys():
+        remarks.append("Babble, in which people do speak, and impulse responses are in no total.")
+    says = any(found.n_suppressed for found in scores.invented.values())
+    if says:
+        remarks.append("Suppressed words were decoded and left out of the text: they are not invented.")
+    tables = tuple(
+        Table(
+            caption=f"Words written where nobody speaks, by {what}",
+            columns=columns(
+                what, "words an hour", "95 % interval", "words", *(("suppressed",) if says else ()), "clips",
+                "with words", "minutes",
+            ),
+            rows=tuple(_invented_row(name, found, says=says) for name, found in groups.items()),
         )
-        remark = "Silence, noise and music have no words: each one that is written is invented."
-        yield Section(heading="Where nobody speaks", remarks=(remark,), tables=(table,))
+        for what, groups in (("kind", scores.invented), ("dataset", scores.invented_datasets))
+        if len(groups) > 1 or what == "kind"
+    )  # fmt: skip
+    yield Section(heading="Where nobody speaks", remarks=(" ".join(remarks),), tables=tables)
 
 
-def _invented_row(name: str, found: InventedWords) -> tuple[Cell, ...]:
+def _invented_row(name: str, found: InventedWords, *, says: bool) -> tuple[Cell, ...]:
     interval = found.interval
     return (
         text_cell(name),
-        count_cell(found.n_clips),
-        count_cell(found.n_clips_with_words),
-        number_cell(found.hours, f"{60 * found.hours:.1f}"),
-        count_cell(found.n_words),
         number_cell(found.per_hour, NO_VALUE if found.per_hour is None else f"{found.per_hour:,.0f}"),
         number_cell(
             interval.low if interval else None,
             f"{interval.low:,.0f} – {interval.high:,.0f}" if interval else NO_VALUE,
         ),
+        count_cell(found.n_words),
+        *((count_cell(found.n_suppressed),) if says else ()),
+        count_cell(found.n_clips),
+        count_cell(found.n_clips_with_words),
+        number_cell(found.hours, f"{60 * found.hours:.1f}"),
     )
 
 

@@ -9,6 +9,7 @@ decoded, and silence is believed only where nobody is heard.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
 from asr.errors import AuricleError
@@ -18,6 +19,7 @@ from asr.prompt import TaskPrompt
 from asr.quality import LOOP, NO_SPEECH, failures, find_repetition, is_silence, segment_flags, suppression_reason
 from asr.segments import FRAMES_PER_TIMESTAMP, split_segments
 from asr.stretches import Stretch
+from asr.tasks import Task
 from asr.tokenizer import Tokenizer
 from asr.transcript import Attempt, Quality, Segment, Suppressed, Word
 from asr.voice import Voice
@@ -210,10 +212,13 @@ class Walk:
             return list(segments)
         offset = window.seek / FRAMES_PER_SECOND
         end = (window.seek + window.n_frames) / FRAMES_PER_SECOND
-        placed = words_of_segments(segments, result, self._tokenizer, offset=offset, end=end)
+        language = "en" if self._options.task is Task.TRANSLATE else result.language
+        placed = words_of_segments(segments, result, self._tokenizer, language=language, offset=offset, end=end)
         speech = self._voice.speech_between(offset, end) if self._voice is not None and self._options.vad else []
+        # All at once: the last word of a segment must not overtake the first of the next.
+        snapped = iter(snap_words([word for words in placed for word in words], speech))
         return [
-            replace(segment, words=tuple(snap_words(words, speech)))
+            replace(segment, words=tuple(islice(snapped, len(words))))
             for segment, words in zip(segments, placed, strict=True)
         ]
 
@@ -221,13 +226,12 @@ class Walk:
         voice = None
         if self._voice is not None and self._options.vad:
             voice = self._voice.evidence(segment.start, segment.end)
-        flags = segment_flags(segment, voice, self._options)
+        flags = tuple(dict.fromkeys((*quality.flags, *segment_flags(segment, voice, self._options))))
         reason = suppression_reason(segment, flags, voice)
         if reason is not None:
             self.suppressed.append(suppress(segment, segment.text, reason))
             return None
-        merged = tuple(dict.fromkeys((*quality.flags, *flags)))
-        return replace(segment, quality=replace(quality, flags=merged))
+        return replace(segment, quality=replace(quality, flags=flags))
 
     def _without_loop(self, segments: list[Segment], result: DecodingResult) -> list[Segment]:
         """The segments with one copy of what is repeated; the other copies are suppressed."""

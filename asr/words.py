@@ -47,16 +47,23 @@ class _Piece:
 
 
 def words_of_segments(
-    segments: Sequence[Segment], result: DecodingResult, tokenizer: Tokenizer, *, offset: float, end: float
+    segments: Sequence[Segment],
+    result: DecodingResult,
+    tokenizer: Tokenizer,
+    *,
+    language: str,
+    offset: float,
+    end: float,
 ) -> list[tuple[Word, ...]]:
     """The words of each segment.
 
     ``segments`` are segments of the window that ``result`` (with its ``token_times``) says, in order; some may be
-    missing. ``offset`` and ``end``: where the window starts and the recording ends, in seconds of the recording, as
-    the words' times are. Times are rounded to 10 ms and never run backwards.
+    missing. ``language`` is the text's: "en" for a translation. ``offset`` and ``end``: where the window starts and the
+    recording ends, in seconds of the recording, as the words' times are. Times are rounded to 10 ms and never run
+    backwards.
     """
     pieces_of_segments = [
-        _pieces(segment, times, tokenizer, result.language)
+        _pieces(segment, times, tokenizer, language)
         for segment, times in zip(segments, _times_of_segments(segments, result, tokenizer), strict=True)
     ]
     typical = _typical_duration([piece for pieces in pieces_of_segments for piece in pieces])

@@ -147,7 +147,8 @@ def segment_flags(segment: Segment, voice: VoiceEvidence | None, options: Transc
         found.append(NO_VOICE)
     if too_dense(segment.text, segment.end - segment.start):
         found.append(TOO_DENSE)
-    if _plain(segment.text) in PHANTOM_PHRASES:
+    plain = _plain(segment.text)
+    if not plain or plain in PHANTOM_PHRASES:  # a lone full stop is what nobody says, too
         found.append(PHANTOM)
     return tuple(found)
 
@@ -155,9 +156,14 @@ def segment_flags(segment: Segment, voice: VoiceEvidence | None, options: Transc
 def suppression_reason(segment: Segment, flags: Sequence[str], voice: VoiceEvidence | None) -> str | None:
     """Why a segment is left out; None: it stays, with its flags.
 
-    Only text without a voice is left out here: what the model wrote where someone speaks stays, however doubtful.
+    Text without a voice is left out, and known phantom phrases that the model was only guessing. Whatever else it
+    wrote where someone speaks stays, however doubtful.
     """
-    if voice is None or NO_VOICE not in flags:
+    if voice is None:
+        return None
+    if PHANTOM in flags and (LOW_PROBABILITY in flags or LOOP in flags):
+        return PHANTOM
+    if NO_VOICE not in flags:
         return None
     if voice.max_probability < FAINT_VOICE:
         return PHANTOM if PHANTOM in flags else NO_VOICE

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from typer.testing import CliRunner, Result
 
 from asr.cli import app
 from asr.errors import CorruptAudioError
-from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
+from asr.formats import FORMATS, Layout
+from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from asr.transcriber import Progress, Transcriber
-from asr.transcript import Segment, Timing, Transcript
+from asr.transcript import LanguageDetection, LanguageSpan, Segment, Suppressed, Timing, Transcript
+
+OPTION_FIELDS = TranscribeOptions.__dataclass_fields__
 
 
 def transcript_of(file: Path, options: TranscribeOptions) -> Transcript:
@@ -32,6 +36,8 @@ class FakeTranscriber:
     def __init__(self) -> None:
         self.loaded: list[tuple[str, str]] = []
         self.options: list[TranscribeOptions] = []
+        self.detections: list[tuple[tuple[str, ...], float]] = []
+        self.found: dict[str, object] = {}
 
     def transcribe(self, audio: Path, options: TranscribeOptions, *, on_progress) -> Transcript:
         audio.read_bytes()
@@ -39,7 +45,17 @@ class FakeTranscriber:
             raise CorruptAudioError("no frame can be decoded")
         self.options.append(options)
         on_progress(Progress(done=2.0, duration=2.0))
-        return transcript_of(audio, options)
+        return replace(transcript_of(audio, options), **self.found)
+
+    def detect_language(
+        self, audio: Path, *, languages: tuple[str, ...], language_threshold: float
+    ) -> LanguageDetection:
+        audio.read_bytes()
+        if "corrupt" in audio.name:
+            raise CorruptAudioError("no frame can be decoded")
+        self.detections.append((languages, language_threshold))
+        probabilities = {"en": 0.3, "de": 0.62, "fr": 0.03, "nl": 0.05}
+        return LanguageDetection(language="de" if language_threshold <= 0.62 else None, language_probs=probabilities)
 
 
 @pytest.fixture
@@ -84,7 +100,7 @@ def test_text_on_stdout_and_the_rest_on_stderr(fake, recording):
     assert fake.loaded == [("base", "auto")]
 
 
-@pytest.mark.parametrize("format_", ["txt", "srt", "vtt", "json"])
+@pytest.mark.parametrize("format_", FORMATS)
 def test_formats(fake, recording, format_):
     result = invoke("transcribe", recording, "--format", format_)
     assert result.exit_code == 0
@@ -106,16 +122,99 @@ def test_every_option_arrives(fake, recording):
     result = invoke(
         "transcribe", recording, "--model", "small", "--device", "cpu", "--task", "translate", "--language", "German",
         "--prompt", "Names: Ada", "--beam-size", 2, "--patience", 2, "--best-of", 3, "--temperature", "0,0.4",
-        "--seed", 7, "--no-timestamps", "--no-condition-on-previous-text",
+        "--seed", 7, "--no-timestamps", "--no-condition-on-previous-text", "--carry-prompt",
+        "--languages", "de,French", "--languages", "it", "--language-threshold", 0.3, "--hotwords", '["Smith, Ada"]',
+        "--hotwords", "Auricle, Whisper", "--clip-timestamps", "10-20.5,60-", "--channels", "split", "--no-vad",
+        "--vad-threshold", 0.4, "--suppress-tokens", "-1,50", "--plan", "hybrid", "--length-penalty", 0.6,
+        "--compression-ratio-threshold", "none", "--logprob-threshold", -0.5, "--no-speech-threshold", 0.7,
+        "--max-initial-timestamp", 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert fake.loaded == [("small", "cpu")]
     assert fake.options == [
         TranscribeOptions(
             task=Task.TRANSLATE, language="de", timestamps=False, prompt="Names: Ada", beam_size=2, patience=2.0,
-            best_of=3, temperatures=(0.0, 0.4), seed=7, condition_on_previous_text=False,
+            best_of=3, temperatures=(0.0, 0.4), seed=7, condition_on_previous_text=False, carry_prompt=True,
+            languages=("de", "fr", "it"), language_threshold=0.3, hotwords=("Smith, Ada", "Auricle", "Whisper"),
+            clip_timestamps=((10.0, 20.5), (60.0, None)), channels=Channels.SPLIT, vad=False, vad_threshold=0.4,
+            suppress_tokens=(-1, 50), plan=Plan.HYBRID, length_penalty=0.6, compression_ratio_threshold=None,
+            logprob_threshold=-0.5, no_speech_threshold=0.7, max_initial_timestamp_s=2.0,
         )
     ]  # fmt: skip
+    default = TranscribeOptions()
+    same = [name for name in OPTION_FIELDS if getattr(fake.options[0], name) == getattr(default, name)]
+    assert same == ["word_timestamps"]  # does not go with --no-timestamps; has its own test
+
+
+def test_word_times_arrive(fake, recording):
+    assert invoke("transcribe", recording, "--word-timestamps").exit_code == 0
+    assert fake.options == [TranscribeOptions(word_timestamps=True)]
+
+
+def test_nothing_is_suppressed_on_request(fake, recording):
+    assert invoke("transcribe", recording, "--suppress-tokens", "none").exit_code == 0
+    assert fake.options[0].suppress_tokens == ()
+
+
+def test_the_layout_arrives(fake, recording):
+    limits = ("--max-words-per-line", 1, "--max-line-count", 2)
+    result = invoke("transcribe", recording, "--format", "srt", *limits)
+    assert result.stdout.splitlines()[2:4] == ["Words", "of"]
+    assert result.stdout.count("-->") == 2
+    assert invoke("transcribe", recording, "--max-line-width", 8).stdout == "Words of\ntalk.wav.\n"
+
+
+def test_what_the_text_does_not_show_is_said(fake, recording):
+    assert "left out" not in invoke("transcribe", recording).stderr
+
+    def removed(reason: str) -> Suppressed:
+        return Suppressed(
+            start=0.0, end=1.0, text="Thanks!", reason=reason, avg_logprob=-1.0, compression_ratio=1.0,
+            no_speech_prob=0.9,
+        )  # fmt: skip
+
+    fake.found = {
+        "suppressed": (removed("loop"), removed("no_voice"), removed("no_voice")),
+        "languages": tuple(
+            LanguageSpan(start=0.0, end=1.0, language=code, probability=0.9) for code in ("en", "de", "en")
+        ),
+    }
+    result = invoke("transcribe", recording)
+    assert result.stdout == "Words of talk.wav.\n"
+    said = "talk.wav: text left out: 2 × no_voice, 1 × loop (--format json shows it); languages: English, German"
+    assert said in flat(result.stderr)
+
+
+# --- detect-language ---
+
+
+def test_the_best_languages_are_named(fake, recording):
+    result = invoke("detect-language", recording, "--languages", "de,en", "--languages", "nl", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{recording}: German (de) 62.0%, English (en) 30.0%, Dutch (nl) 5.0%\n"
+    assert fake.detections == [(("de", "en", "nl"), 0.5)]
+    assert fake.loaded == [("base", "cpu")]
+
+
+def test_no_language_is_an_answer(fake, recording):
+    result = invoke("detect-language", recording, "--language-threshold", 0.9)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{recording}: no language reaches 90%; the best: German (de) 62.0%, ")
+
+
+def test_a_recording_without_a_language_lets_the_others_go_on(fake, recording, tmp_path):
+    (tmp_path / "corrupt.wav").touch()
+    result = invoke("detect-language", tmp_path / "corrupt.wav", recording)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{recording}: German")
+    assert "corrupt.wav: no frame can be decoded" in flat(result.stderr)
+
+
+def test_a_bad_language_list_loads_nothing(fake, recording):
+    result = invoke("detect-language", recording, "--languages", "de,klingon")
+    assert result.exit_code == 1
+    assert "'klingon'" in result.stderr
+    assert fake.loaded == []
 
 
 def test_the_default_options_are_the_library_s(fake, recording):
@@ -170,9 +269,22 @@ def test_recordings_of_one_name_are_refused_before_anything_is_written(fake, tmp
     [
         (("--format", "docx"), "--format: got 'docx', expected one of txt"),
         (("--temperature", "warm"), "--temperature: got 'warm', expected a number"),
-        (("--temperature", "3"), "temperature: got 3.0, expected 0 to 2"),
-        (("--beam-size", "0"), "beam_size: got 0, expected 1 to 32"),
-        (("--language", "klingon"), "klingon"),
+        (("--temperature", "3"), "--temperature: got 3.0, expected 0 to 2"),
+        (("--beam-size", "0"), "--beam-size: got 0, expected 1 to 32"),
+        (("--language", "klingon"), "--language: got 'klingon'"),
+        (("--languages", "de,klingon"), "'klingon'"),
+        (("--clip-timestamps", "noon"), "--clip-timestamps: got 'noon', expected seconds such as 10-20.5,60-"),
+        (("--clip-timestamps", "20-10"), "--clip-timestamps: got 20 to 10 s"),
+        (("--logprob-threshold", "low"), "--logprob-threshold: got 'low', expected a number or none"),
+        (("--no-speech-threshold", "2"), "--no-speech-threshold: got 2.0, expected 0 to 1"),
+        (("--suppress-tokens", "♪"), "--suppress-tokens: got '♪', expected whole numbers"),
+        (("--max-initial-timestamp", "31"), "--max-initial-timestamp: got 31"),
+        (("--vad-threshold", "0"), "--vad-threshold: got 0"),
+        (("--carry-prompt",), "--carry-prompt: needs a prompt"),
+        (("--word-timestamps", "--no-timestamps"), "--word-timestamps: needs timestamps"),
+        (("--format", "srt", "--max-line-width", "0"), "--max-line-width: got 0, expected at least 1"),
+        (("--format", "srt", "--max-line-count", "2"), "--max-line-count: needs max_line_width"),
+        (("--format", "json", "--max-line-width", "42"), "--max-line-width: has no meaning in json"),
     ],
 )
 def test_a_bad_option_is_one_line_and_loads_nothing(fake, recording, arguments, message):
@@ -200,10 +312,14 @@ def test_a_model_that_is_not_here(store, recording):
 def commands() -> dict[str, typer.core.TyperCommand]:
     group = typer.main.get_command(app)
     models = group.commands["models"].commands
-    return {"transcribe": group.commands["transcribe"]} | {f"models {name}": models[name] for name in models}
+    alone = {name: command for name, command in group.commands.items() if name != "models"}
+    return alone | {f"models {name}": models[name] for name in models}
 
 
-@pytest.mark.parametrize("command", ["transcribe", "models list", "models pull", "models verify", "models convert"])
+COMMANDS = ["transcribe", "detect-language", "models list", "models pull", "models verify", "models convert"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_mentions_every_option(command):
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
@@ -213,7 +329,14 @@ def test_help_mentions_every_option(command):
 
 
 def test_the_list_of_commands_is_tested_whole():
-    assert set(commands()) == {"transcribe", "models list", "models pull", "models verify", "models convert"}
+    assert set(commands()) == set(COMMANDS)
+
+
+def test_every_option_of_the_library_is_an_option_here():
+    params = {param.name for param in commands()["transcribe"].params}
+    renamed = {"temperatures": "temperature", "max_initial_timestamp_s": "max_initial_timestamp"}
+    assert {renamed.get(name, name) for name in OPTION_FIELDS} <= params
+    assert set(Layout.__dataclass_fields__) <= params
 
 
 # --- models ---

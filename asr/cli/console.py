@@ -1,0 +1,65 @@
+"""What every command says on stderr, and how a model is loaded. Knows no command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from asr.errors import AuricleError, InvalidOptionError
+
+if TYPE_CHECKING:
+    from asr.transcriber import Transcriber
+
+__all__ = ["Device", "DeviceOption", "FilesArgument", "ModelOption", "load", "report", "stderr", "told_plainly"]
+
+stderr = Console(stderr=True)
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+FilesArgument = Annotated[
+    list[Path], typer.Argument(help="Recordings: wav flac ogg opus mp3 m4a mp4 webm …, any length.")
+]
+ModelOption = Annotated[str, typer.Option(help="Name (base, tiny.en, …) or path of a model.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto: cuda where there is one.")]
+
+
+def report(line: str, style: str) -> None:
+    """One line on stderr, as it is."""
+    stderr.print(line, style=style, markup=False, highlight=False)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Errors that the user can act on are one line, which names the option, not a traceback."""
+    try:
+        yield
+    except (AuricleError, OSError) as error:
+        report(f"auricle: {_naming_the_option(error)}", "red")
+        raise typer.Exit(1) from error
+
+
+def load(model: str, device: Device) -> "Transcriber":
+    """The model, loaded while a spinner turns. Raises AuricleError."""
+    from asr.transcriber import Transcriber
+
+    with stderr.status(f"loading {model}"):
+        return Transcriber.load(model, device=device.value)
+
+
+def _naming_the_option(error: Exception) -> str:
+    message, param = str(error), error.param if isinstance(error, InvalidOptionError) else None
+    if param and message.startswith(f"{param}:"):
+        # A field's unit is no part of the option's name.
+        return f"--{param.removesuffix('_s').replace('_', '-')}{message.removeprefix(param)}"
+    return message

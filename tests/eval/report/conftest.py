@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from asr.options import TranscribeOptions
+from asr.transcript import LanguageSpan, Suppressed, Word
+from eval.corpora import Part
 from eval.hypotheses import Hypothesis, HypothesisStore, Reference
 from eval.noise.study import NoiseResult, NoiseStudy
 from eval.normalizers import NormalizerName
@@ -98,6 +100,59 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         with HypothesisStore(folder, config=config(job, **changes), references=references) as store:
             for hypothesis in hypotheses:
                 store.append(hypothesis)
+        return folder
+
+    return write
+
+
+SAID = (
+    "guten tag meine damen und herren",
+    "thank you very much for coming to this house today everybody please all sit down",
+)
+HEARD = (*SAID[0].split()[:-1], HOSTILE, "thank", "you", "down")  # and 12 words are lost
+
+
+@pytest.fixture
+def write_long_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write a run of one joined recording, with words and languages in time, and of two clips in which nobody speaks.
+
+    ``late`` shifts every word, in seconds.
+    """
+
+    def write(*, name: str = "long", late: float = 0.0) -> Path:
+        audio = str(tone(tmp_path / "clip.wav", 0.5))
+        parts = tuple(
+            Part(id=f"part-{number}", start=40.0 * number, end=40.0 * number + 30, text=text, language=language)
+            for number, (text, language) in enumerate(zip(SAID, ("de", "en"), strict=True))
+        )
+        speech = Reference(
+            key="k", audio=audio, text=" ".join(SAID), language=None, duration=70, kind="long", parts=parts
+        )
+        noise = Reference(
+            key="k", audio=audio, text="", language=None, duration=36, kind="noise", dataset="white noise"
+        )
+        babble = Reference(key="k", audio=audio, text="", language=None, duration=36, kind="noise", dataset="babble")
+        words = tuple(
+            Word(word=f" {word}", start=start + late, end=start + 1 + late, probability=0.99 - number / 20)
+            for number, (word, start) in enumerate(zip(HEARD, (*range(1, 7), *range(41, 44)), strict=True))
+        )
+        spans = (
+            LanguageSpan(start=0, end=39, language="de", probability=0.9),
+            LanguageSpan(start=39, end=60, language="en", probability=0.9),
+        )
+        left_out = Suppressed(
+            start=0, end=1, text="You.", reason="silence", avg_logprob=-1, compression_ratio=1, no_speech_prob=0.9
+        )
+        references = {"joined": speech, "hiss": noise, "party": babble}
+        answers: dict[str, dict[str, Any]] = {
+            "joined": {"text": " ".join(HEARD), "words": words, "languages": spans},
+            "hiss": {"text": "", "suppressed": (left_out,)},
+            "party": {"text": "you", "words": (words[-1],)},
+        }
+        folder = tmp_path / name
+        with HypothesisStore(folder, config=config("transcribe"), references=references) as store:
+            for clip_id, fields in answers.items():
+                store.append(Hypothesis(id=clip_id, key="k", seconds=0.5, **fields))
         return folder
 
     return write

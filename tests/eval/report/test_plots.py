@@ -5,8 +5,11 @@ import pytest
 
 from eval.noise.plot import plot_noise
 from eval.noise.study import read_study
+from eval.report.evidence_plots import draw_reliability, draw_timelines
 from eval.report.plots import Point, draw_confusion, draw_rates, draw_rates_in_order, inline_svg
 from eval.scoring import Interval
+from eval.scoring.confidence import calibration_bins
+from eval.scoring.evidence import LabelledSpan, RecordingTimeline
 
 HOSTILE = '$a_{1}$ <script>"&'
 POINTS = [
@@ -16,12 +19,30 @@ POINTS = [
 ]
 
 
+def timeline(truth: str, found: str, name: str = HOSTILE) -> RecordingTimeline:
+    """Ten seconds a letter; a space is no label."""
+    spans = [
+        tuple(
+            LabelledSpan(start=10 * number, end=10 * number + 10, language=letter)
+            for number, letter in enumerate(letters)
+            if letter != " "
+        )
+        for letters in (truth, found)
+    ]
+    return RecordingTimeline(
+        id=name, truth=spans[0], found=spans[1], seconds=1, seconds_right=1, n_parts=1, n_parts_right=1, n_switches=0,
+        n_switches_found=0, confusion={},
+    )  # fmt: skip
+
+
 def drawn(figure) -> str:
     return inline_svg(figure, title="A <title>", description='A "description"', name="chart-1")
 
 
-@pytest.fixture(params=["rates", "in order", "confusion", "noise"])
+@pytest.fixture(params=["rates", "in order", "confusion", "noise", "timelines"])
 def svg(request, write_study):
+    if request.param == "timelines":
+        return drawn(draw_timelines([timeline("abcdefgh", "abcdefg"), timeline("a", "")]))
     if request.param == "noise":
         return drawn(plot_noise({HOSTILE: read_study(write_study())}))
     if request.param == "confusion":
@@ -65,5 +86,27 @@ def test_languages_that_nobody_speaks_share_a_column():
     assert [text.get_text() for text in axes.texts] == ["1", "3", "3"]
 
 
+def test_clips_without_a_language_have_columns_of_their_own():
+    axes = draw_confusion({"en": {"en": 3, "none": 1, "la": 2}, "de": {"failed": 1}}).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["de", "en", "other", "none", "failed"]
+
+
 def test_equal_figures_make_equal_svg():
     assert drawn(draw_rates(POINTS, measure="WER")) == drawn(draw_rates(POINTS, measure="WER"))
+
+
+def test_the_reliability_diagram_takes_the_pages_colours_and_leaves_empty_bins_out():
+    figure = draw_reliability(calibration_bins([(0.95, True), (0.91, False), (0.15, False)]))
+    above, below = figure.axes
+    _, line = above.lines
+    assert list(line.get_xdata()) == pytest.approx([15, 93])
+    assert list(line.get_ydata()) == [0, 50]
+    assert [round(bar.get_height(), 1) for bar in below.patches] == [33.3, 66.7]
+    assert not re.search(r"(?:fill|stroke|color): #", drawn(figure))
+
+
+def test_a_mark_stands_where_the_languages_differ():
+    (axes,) = draw_timelines([timeline("aab cd", "ab bc")]).axes
+    marks = [(bar.get_x(), bar.get_width()) for bar in axes.patches if bar.get_height() < 0.5]
+    assert marks == [(10, 10), (20, 10), (50, 10)]
+    assert len(axes.patches) == 5 + 4 + 3

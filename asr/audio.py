@@ -1,4 +1,4 @@
-"""Bytes of any common audio or video file → mono float32 waveform at 16 kHz. Knows no model and no torch.
+"""Bytes of any common audio or video file → float32 waveform at 16 kHz, mixed or by channel. Knows no model, no torch.
 
 The bytes come from people we do not know. What they are is decided by their first bytes, never by a name; FFmpeg is
 told the one demuxer that fits, reads through a Python file object, and can open nothing else, whatever a playlist or
@@ -6,32 +6,23 @@ reference inside the file says. Headers are claims: nothing is allocated by them
 an error or a warning on the waveform.
 """
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Self
 
 import av
 import numpy as np
-import soxr
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from asr.errors import (
-    AudioTooLongError,
-    AudioTooShortError,
-    CorruptAudioError,
-    InvalidOptionError,
-    UnsupportedMediaError,
-)
+from asr.assembling import MIN_DURATION_S, SAMPLE_RATE, Assembler, ChannelMode
+from asr.errors import CorruptAudioError, InvalidOptionError, UnsupportedMediaError
 from asr.media import READABLE, MediaReader, sniff, walk_chunks, wav_duration
 
-__all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Waveform", "load_audio"]
+__all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Waveform", "load_audio", "load_channels"]
 
-SAMPLE_RATE = 16_000
-MIN_DURATION_S = 0.1
 MIN_INPUT_RATE, MAX_INPUT_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
 MAX_PLANAR_CHANNELS = 8  # beyond AVFrame.data[8], PyAV walks a pointer array that has no end mark
@@ -54,10 +45,11 @@ _CODECS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waveform:
-    """Mono audio at SAMPLE_RATE."""
+    """Mono audio at SAMPLE_RATE: a whole recording, or one channel of it."""
 
     samples: NDArray[np.float32]
-    """Shape (n_samples,); full scale is -1 to 1, but a loud recording may go beyond."""
+    """Shape (n_samples,); full scale is -1 to 1, but a loud recording may go beyond. Of a long file a read-only memory
+    map: slices read what they need."""
     warnings: tuple[str, ...] = ()
     """What was wrong with the file but did not prevent decoding it."""
 
@@ -73,18 +65,12 @@ class Waveform:
         Floats are taken as they are, int16 and int32 scaled to -1 … 1. Raises InvalidOptionError for another shape,
         type or rate, CorruptAudioError for NaN or Inf, AudioTooShortError below MIN_DURATION_S.
         """
-        if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS):
-            expected = f"(n_samples,) or (n_samples, n_channels) with at most {MAX_CHANNELS} channels"
-            raise InvalidOptionError(f"samples: got shape {samples.shape}, expected {expected}", param="samples")
-        if samples.dtype not in (np.int16, np.int32, np.float16, np.float32, np.float64):
-            expected = "floats, int16 or int32"
-            raise InvalidOptionError(f"samples: got type {samples.dtype}, expected {expected}", param="samples")
-        if not MIN_INPUT_RATE <= sampling_rate <= MAX_INPUT_RATE:
-            expected = f"{MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
-            raise InvalidOptionError(f"sampling_rate: got {sampling_rate}, expected {expected}", param="sampling_rate")
-        assembler = _Assembler()
-        assembler.add(samples.reshape(len(samples), -1).T, sampling_rate)
-        return cls(assembler.finish())
+        return cls(_assemble(samples, sampling_rate, "mean")[0])
+
+    @classmethod
+    def channels_from_samples(cls, samples: NDArray[Any], sampling_rate: int) -> tuple[Self, ...]:
+        """``from_samples`` of each channel, in order. Raises as it does."""
+        return tuple(cls(channel) for channel in _assemble(samples, sampling_rate, "each"))
 
 
 def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) -> Waveform:
@@ -98,21 +84,49 @@ def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) 
     NaN), AudioTooShortError (below MIN_DURATION_S), AudioTooLongError (as soon as max_duration_s, in seconds, is
     exceeded), and what the operating system raises for a file that cannot be opened.
     """
-    if isinstance(source, Path):
+    return _load(source, "mean", max_duration_s)[0]
+
+
+def load_channels(source: Path | BinaryIO, *, max_duration_s: float | None = None) -> tuple[Waveform, ...]:
+    """Decode as ``load_audio`` does, each channel apart: two of a telephone call, one of a mono file.
+
+    All have one length and the file's warnings. Raises as ``load_audio`` does, and CorruptAudioError for a file whose
+    number of channels changes.
+    """
+    return _load(source, "each", max_duration_s)
+
+
+def _assemble(samples: NDArray[Any], sampling_rate: int, mode: ChannelMode) -> tuple[NDArray[np.float32], ...]:
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS):
+        expected = f"(n_samples,) or (n_samples, n_channels) with at most {MAX_CHANNELS} channels"
+        raise InvalidOptionError(f"samples: got shape {samples.shape}, expected {expected}", param="samples")
+    if samples.dtype not in (np.int16, np.int32, np.float16, np.float32, np.float64):
+        expected = "floats, int16 or int32"
+        raise InvalidOptionError(f"samples: got type {samples.dtype}, expected {expected}", param="samples")
+    if not MIN_INPUT_RATE <= sampling_rate <= MAX_INPUT_RATE:
+        expected = f"{MIN_INPUT_RATE} to {MAX_INPUT_RATE} Hz"
+        raise InvalidOptionError(f"sampling_rate: got {sampling_rate}, expected {expected}", param="sampling_rate")
+    with closing(Assembler(mode)) as assembler:
+        assembler.add(samples.reshape(len(samples), -1).T, sampling_rate)
+        return assembler.finish()
+
+
+def _load(source: Path | BinaryIO, mode: ChannelMode, max_duration_s: float | None) -> tuple[Waveform, ...]:
+    with closing(Assembler(mode, max_duration_s=max_duration_s)) as assembler:
+        if not isinstance(source, Path):
+            return _read(MediaReader(source), assembler)
         if source.is_dir():
             raise UnsupportedMediaError(f"got a directory, expected an audio file: {READABLE}")
         with source.open("rb") as file:
-            return _load(MediaReader(file), max_duration_s)
-    return _load(MediaReader(source), max_duration_s)
+            return _read(MediaReader(file), assembler)
 
 
-def _load(reader: MediaReader, max_duration_s: float | None) -> Waveform:
+def _read(reader: MediaReader, assembler: Assembler) -> tuple[Waveform, ...]:
     demuxer, has_frame_count = sniff(reader)
     chunks = []
     if demuxer in ("wav", "aiff"):
         chunks = list(walk_chunks(reader, "big" if reader.peek(0, 4) in (b"FORM", b"RIFX") else "little"))
     warnings: list[str] = []
-    assembler = _Assembler(max_duration_s=max_duration_s)
     with _open(reader, demuxer) as container:
         stream = _audio_stream(container, warnings)
         tally = _decode(container, stream, assembler)
@@ -122,12 +136,12 @@ def _load(reader: MediaReader, max_duration_s: float | None) -> Waveform:
     if demuxer == "wav":
         claimed_s = wav_duration(reader, chunks)  # FFmpeg's is cut to what the file has
     tally.check(assembler.duration, claimed_s)
-    samples = assembler.finish()
-    duration = len(samples) / SAMPLE_RATE
+    channels = assembler.finish()
+    duration = len(channels[0]) / SAMPLE_RATE
     warnings += tally.warnings()
     if claimed_s is not None and duration < TRUNCATED_SHARE * claimed_s:
         warnings.append(f"the file is truncated: it holds {duration:.1f} s of the {claimed_s:.1f} s its header claims")
-    return Waveform(samples, tuple(warnings))
+    return tuple(Waveform(samples, tuple(warnings)) for samples in channels)
 
 
 @contextmanager
@@ -230,7 +244,7 @@ class _Tally:
         return f"{failed} could not be decoded, the first near {self.first_failed_s:.1f} s"
 
 
-def _decode(container: InputContainer, stream: av.AudioStream, assembler: "_Assembler") -> _Tally:
+def _decode(container: InputContainer, stream: av.AudioStream, assembler: Assembler) -> _Tally:
     tally = _Tally()
     packets = container.demux(stream)
     while True:
@@ -264,80 +278,6 @@ def _channels_of(frame: av.AudioFrame, where_s: float) -> NDArray[Any]:
     # Not to_ndarray: with eight channels it takes the word behind AVFrame.data for a ninth plane.
     planes = frame.planes[:n_channels]
     return np.stack([np.frombuffer(memoryview(plane), dtype[frame.format.name], frame.samples) for plane in planes])
-
-
-@dataclass(slots=True)
-class _Assembler:
-    """Collects blocks of any type, channel count and rate; gives mono float32 at SAMPLE_RATE.
-
-    Works on about a second at a time, so that frames of 20 ms do not pay for a call each, and holds only the result.
-    """
-
-    max_duration_s: float | None = None
-    _pcm: bytearray = field(default_factory=bytearray)
-    _pending: list[NDArray[Any]] = field(default_factory=list)
-    _n_pending: int = 0
-    _rate: int = SAMPLE_RATE
-    _resampler: Any = None
-
-    @property
-    def duration(self) -> float:
-        """Seconds taken in so far."""
-        return len(self._pcm) / 4 / SAMPLE_RATE + self._n_pending / self._rate
-
-    def add(self, block: NDArray[Any], rate: int) -> None:
-        """Append samples of shape (n_channels, n_samples)."""
-        if rate != self._rate:
-            self._flush(last=True)
-            self._rate = rate
-        if self._pending and (len(block), block.dtype) != (len(self._pending[0]), self._pending[0].dtype):
-            self._flush(last=False)
-        self._pending.append(block)
-        self._n_pending += block.shape[1]
-        if self._n_pending >= rate:
-            self._flush(last=False)
-
-    def finish(self) -> NDArray[np.float32]:
-        """Everything, shape (n_samples,)."""
-        self._flush(last=True)
-        samples = np.frombuffer(self._pcm, np.float32)
-        if len(samples) < MIN_DURATION_S * SAMPLE_RATE:
-            got = f"{len(samples) / SAMPLE_RATE:.3f} s"
-            raise AudioTooShortError(f"got {got} of audio, expected at least {MIN_DURATION_S} s")
-        return samples
-
-    def _flush(self, *, last: bool) -> None:
-        start_s = self.duration - self._n_pending / self._rate
-        mono = _mono(np.concatenate(self._pending, axis=1)) if self._pending else np.zeros(0, np.float32)
-        self._pending, self._n_pending = [], 0
-        if not np.isfinite(mono).all():
-            where_s = start_s + int(np.argmin(np.isfinite(mono))) / self._rate
-            raise CorruptAudioError(f"got a sample that is NaN or infinite at {where_s:.3f} s, expected finite samples")
-        self._pcm += self._resample(mono, last=last).tobytes()
-        if self.max_duration_s is not None and self.duration > self.max_duration_s:
-            limit = f"expected at most {self.max_duration_s:g} s"
-            raise AudioTooLongError(f"got more than {math.floor(self.duration)} s of audio, {limit}")
-
-    def _resample(self, mono: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        if self._rate == SAMPLE_RATE:
-            return mono  # untouched, so that samples stay exact
-        if self._resampler is None:
-            self._resampler = soxr.ResampleStream(self._rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-        resampled: NDArray[np.float32] = self._resampler.resample_chunk(mono, last=last)
-        if last:
-            self._resampler = None
-        return resampled
-
-
-def _mono(block: NDArray[Any]) -> NDArray[np.float32]:
-    """Mean over the channels of (n_channels, n_samples), at full scale 1: float32 (n_samples,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is Inf, which the caller refuses
-        scaled: NDArray[np.float32] = block.astype(np.float32)
-        if block.dtype == np.uint8:
-            scaled = (scaled - np.float32(128)) / np.float32(128)
-        elif block.dtype.kind == "i":
-            scaled /= -np.float32(np.iinfo(block.dtype).min)
-        return np.ascontiguousarray(scaled[0]) if len(scaled) == 1 else scaled.mean(axis=0, dtype=np.float32)
 
 
 def _claimed_duration(container: InputContainer, stream: av.AudioStream) -> float | None:

@@ -17,7 +17,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.audio import SAMPLE_RATE, Waveform, load_audio
+from asr.audio import SAMPLE_RATE, Waveform, load_audio, load_channels
 from asr.errors import (
     AudioError,
     AudioTooLongError,
@@ -145,6 +145,52 @@ def test_channels_are_averaged():
     np.testing.assert_array_equal(
         load(wav(pcm.tobytes(), n_channels=2)).samples, np.array([2000, -1000] * 4000, np.float32) / 32768
     )
+
+
+@pytest.mark.parametrize("rate", [16000, 8000, 44100])
+def test_channels_apart(rate: int):
+    left, right = sine(rate, 2, 1, 440)[0], sine(rate, 2, 1, 660)[0]
+    pcm = (np.stack([left, right], axis=1) * 32767).astype("<i2")
+    channels = load_channels(io.BytesIO(wav(pcm.tobytes(), rate=rate, n_channels=2)))
+    assert len(channels) == 2
+    for channel, alone in zip(channels, pcm.T, strict=True):
+        expected = load(wav(np.ascontiguousarray(alone).tobytes(), rate=rate)).samples
+        np.testing.assert_allclose(channel.samples, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("flac", "flac"), ("opus", "libopus"), ("wav", "pcm_mulaw")])
+def test_channels_apart_of_every_kind_of_file(container: str, codec: str):
+    rate = 48000 if codec == "libopus" else 8000
+    for n_channels in (1, 2, 6):
+        channels = load_channels(io.BytesIO(encode(container, codec, rate, n_channels)))
+        assert len(channels) == n_channels
+        assert len({len(channel.samples) for channel in channels}) == 1
+        check_sine(channels[0], padding_s=0.06, n_channels=n_channels)
+
+
+def test_of_a_mono_file_the_channel_is_the_mix(tmp_path: Path):
+    data = encode("mp3", "libmp3lame", 44100)
+    (channel,) = load_channels(io.BytesIO(data))
+    np.testing.assert_array_equal(channel.samples, load(data).samples)
+
+
+def test_channels_are_validated_and_warned_of_as_the_mix_is():
+    flac = encode("flac", "flac", 16000, 2, duration=10.0)
+    channels = load_channels(io.BytesIO(flac[: len(flac) // 2]))
+    assert [channel.warnings for channel in channels] == [load(flac[: len(flac) // 2]).warnings] * 2
+    with pytest.raises(AudioTooLongError):
+        load_channels(io.BytesIO(flac), max_duration_s=1.0)
+    samples = np.zeros((32000, 2), "<f8")
+    samples[24000, 1] = np.nan
+    with pytest.raises(CorruptAudioError, match=r"1\.500 s"):
+        load_channels(io.BytesIO(wav(samples.tobytes(), bits=64, n_channels=2)))
+
+
+def test_channels_that_come_and_go_cannot_be_kept_apart():
+    joined = encode("adts", "aac", 44100, 1) + encode("adts", "aac", 44100, 2)
+    assert load(joined).duration == pytest.approx(4, abs=0.3)
+    with pytest.raises(CorruptAudioError, match=r"got 2 channels at .* read the mean"):
+        load_channels(io.BytesIO(joined))
 
 
 def test_a_misleading_name_changes_nothing(tmp_path: Path):
@@ -397,6 +443,12 @@ def test_from_samples():
     check_sine(Waveform.from_samples(stereo, 44100), padding_s=0, n_channels=1)
     pcm = np.arange(-8000, 8000, dtype=np.int16)
     np.testing.assert_array_equal(Waveform.from_samples(pcm, SAMPLE_RATE).samples, pcm.astype(np.float32) / 32768)
+
+
+def test_channels_from_samples():
+    pcm = np.random.default_rng(0).integers(-32768, 32768, (8000, 2), dtype=np.int16)
+    channels = Waveform.channels_from_samples(pcm, SAMPLE_RATE)
+    np.testing.assert_array_equal(np.stack([channel.samples for channel in channels], axis=1), pcm / np.float32(32768))
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def _pieces(segment: Segment, times: Sequence[TokenTime], tokenizer: Tokenizer, 
         (first, *_), last = times[:n_tokens], times[n_tokens - 1]
         piece = _Piece(text, first.start, last.end, tuple(time.probability for time in times[:n_tokens]))
         times = times[n_tokens:]
-        if not pieces or language in LANGUAGES_WITHOUT_SPACES or text[:1].isspace() or piece.mark:
+        begins = language in LANGUAGES_WITHOUT_SPACES or text[:1].isspace() or bool(piece.mark)
+        if not pieces or (begins and not pieces[-1].text.isspace()):
             pieces.append(piece)
         else:
             before = pieces[-1]
@@ -149,7 +150,7 @@ def _merge_marks(pieces: Sequence[_Piece]) -> list[_Piece]:
         if not is_last and _opens(piece):
             opening += piece.text
             continue
-        if words and not opening and piece.mark and all(sign in CLOSING_MARKS for sign in piece.text):
+        if words and not opening and _closes(piece):
             words[-1].text += piece.text
         else:
             words.append(replace(piece, text=opening + piece.text, after_sentence=after_sentence))
@@ -163,6 +164,10 @@ def _opens(piece: _Piece) -> bool:
     if not mark or any(sign not in OPENING_MARKS for sign in mark):
         return False
     return piece.text[0].isspace() or all(sign in ALWAYS_OPENING_MARKS for sign in mark)
+
+
+def _closes(piece: _Piece) -> bool:
+    return piece.text.isspace() or (bool(piece.mark) and all(sign in CLOSING_MARKS for sign in piece.text))
 
 
 def _typical_duration(pieces: Sequence[_Piece]) -> float:

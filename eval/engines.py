@@ -1,24 +1,36 @@
-"""One engine, one clip, timed: a script that each engine's own interpreter runs. In: arguments. Out: one JSON line.
+"""One engine in its own interpreter: a script that others run. In: arguments, then samples. Out: JSON lines.
 
-    python engines.py ENGINE MODEL SAMPLES.npy ROUNDS
+    python engines.py time ENGINE MODEL SAMPLES.npy ROUNDS      one line: how long it takes
+    python engines.py serve ENGINE MODEL NAME                   a line for each line it is asked, until they end
 
 The engines' dependencies collide, so each lives in a virtual environment of its own, and this file imports nothing but
-the standard library and numpy until it knows which engine it is. All decode greedily, in English, without fallback, on
-the same samples (mono float32 at 16 kHz), with two threads. Knows nothing of the other engines' results.
+the standard library and numpy until it knows which engine it is. MODEL is what the engine loads, NAME what the model is
+called. Samples are mono float32 at 16 kHz, in a file. Timed, all decode greedily, in English, without fallback, on the
+same samples, with two threads; serving, each decodes with a beam of 5 and its own defaults, with as many threads as
+OMP_NUM_THREADS says. Knows nothing of the other engines' results.
 """
 
 import json
+import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 Transcribe = Callable[[Any], str]
+Request = dict[str, Any]  # samples: a path; language: a code or None; task; words: whether they are wanted
+Reply = dict[str, Any]  # text, language, duration; words: [word, start, end, probability] each; or error: code, message
+Answer = Callable[[Any, Request], Reply]
 THREADS = 2
+SEED = 0  # of the samples that the fallback draws, set anew for each recording
+BEAM_SIZE = 5
+LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+BATCH_SIZE = 8
 
 
 def _auricle(model: str) -> Transcribe:
@@ -55,17 +67,87 @@ def _faster_whisper(model: str, compute_type: str) -> Transcribe:
     return transcribe
 
 
+def _openai_whisper_answers(model: str, name: str) -> Answer:
+    """As its command line decodes when nothing but the language is said."""
+    import torch
+    import whisper
+
+    loaded = whisper.load_model(model, device="cpu")
+    heads = whisper._ALIGNMENT_HEADS.get(name)
+    if heads is not None:  # a file does not bring them along, and the default is half of all heads
+        loaded.set_alignment_heads(heads)
+
+    def answer(samples: Any, request: Request) -> Reply:
+        torch.manual_seed(SEED)
+        result = loaded.transcribe(
+            samples,
+            language=request["language"] or (None if loaded.is_multilingual else "en"),
+            task=request["task"],
+            word_timestamps=request["words"],
+            temperature=LADDER,
+            beam_size=BEAM_SIZE,
+            best_of=BEAM_SIZE,
+            condition_on_previous_text=True,
+            fp16=False,
+        )
+        words = [word for segment in result["segments"] for word in segment.get("words", ())]
+        return {
+            "text": result["text"].strip(),
+            "language": result["language"],
+            "words": [(word["word"], word["start"], word["end"], word["probability"]) for word in words],
+        }
+
+    return answer
+
+
+def _faster_whisper_answers(model: str, *, batched: bool) -> Answer:
+    """Float32; ``batched``: by its pipeline, which finds speech with its own voice activity detection."""
+    import ctranslate2  # type: ignore[import-not-found]  # only where the peer is installed
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+    loaded = WhisperModel(model, device="cpu", compute_type="float32")
+    transcribe = BatchedInferencePipeline(loaded).transcribe if batched else loaded.transcribe
+    settings = {"beam_size": BEAM_SIZE} | ({"batch_size": BATCH_SIZE} if batched else {})
+
+    def answer(samples: Any, request: Request) -> Reply:
+        ctranslate2.set_random_seed(SEED)
+        segments, info = transcribe(
+            samples, language=request["language"], task=request["task"], word_timestamps=request["words"], **settings
+        )
+        decoded = list(segments)  # they are made as they are asked for
+        words = [word for segment in decoded for word in segment.words or ()]
+        return {
+            "text": "".join(segment.text for segment in decoded).strip(),
+            "language": info.language,
+            "words": [(word.word, float(word.start), float(word.end), float(word.probability)) for word in words],
+        }
+
+    return answer
+
+
 LOADERS: dict[str, Callable[[str], Transcribe]] = {
     "auricle": _auricle,
     "openai-whisper": _openai_whisper,
     "faster-whisper-float32": lambda model: _faster_whisper(model, "float32"),
     "faster-whisper-int8": lambda model: _faster_whisper(model, "int8"),
 }
+"""Engines that are timed."""
+PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
+    "openai-whisper": (_openai_whisper_answers, ("openai-whisper", "torch")),
+    "faster-whisper": (
+        lambda model, _: _faster_whisper_answers(model, batched=False),
+        ("faster-whisper", "ctranslate2"),
+    ),
+    "faster-whisper-batched": (
+        lambda model, _: _faster_whisper_answers(model, batched=True),
+        ("faster-whisper", "ctranslate2"),
+    ),
+}
+"""Engines that serve, and the packages whose versions say what they are."""
 
 
-def main() -> None:
-    """Load, transcribe once, then ``ROUNDS`` times more; print times in seconds and peak memory in MB."""
-    engine, model, samples_path, rounds = sys.argv[1:5]
+def measure(engine: str, model: str, samples_path: str, rounds: str) -> dict[str, Any]:
+    """Load, transcribe once, then ``rounds`` times more; times in seconds and peak memory in MB."""
     transcribe = LOADERS[engine](model)
     samples = np.load(samples_path)
     text = transcribe(samples)
@@ -78,8 +160,31 @@ def main() -> None:
     # Not getrusage: its maximum still holds the parent's size from before exec.
     status = Path("/proc/self/status").read_text()
     peak_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]  # Linux always has it
-    sys.stdout.write(json.dumps({"first_at": first_at, "seconds": seconds, "peak_mb": peak_mb, "text": text}) + "\n")
+    return {"first_at": first_at, "seconds": seconds, "peak_mb": peak_mb, "text": text}
+
+
+def serve(engine: str, model: str, name: str) -> Iterator[dict[str, Any]]:
+    """Load and say what was loaded; then an answer for each line of stdin."""
+    load, packages = PEERS[engine]
+    answer = load(model, name)
+    yield {"versions": {package: version(package) for package in packages}}
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            yield answer(np.load(request["samples"]), request)
+        except Exception as error:  # noqa: BLE001, RUF100  (one recording must not cost the hours of a whole corpus)
+            yield {"error": f"{type(error).__name__}: {error}"}
+
+
+def main(out: TextIO) -> None:
+    """Do what the arguments say."""
+    mode, *arguments = sys.argv[1:]
+    for result in [measure(*arguments)] if mode == "time" else serve(*arguments):
+        out.write(json.dumps(result) + "\n")
+        out.flush()
 
 
 if __name__ == "__main__":
-    main()
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # engines that print do so among the errors
+    main(lines)

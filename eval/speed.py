@@ -19,6 +19,7 @@ import numpy as np
 
 from eval import engines
 from eval.errors import EvaluationError
+from eval.peers import peer_model
 
 __all__ = ["EngineTimes", "measure_speed", "times_as_json"]
 
@@ -41,19 +42,6 @@ class EngineTimes:
     text: str
 
 
-def export_openai(model: str, target: Path) -> None:
-    """Write our weights as openai-whisper reads them, in float32."""
-    import torch
-
-    from asr.checkpoint import ModelStore, load_model, read_checkpoint
-
-    checkpoint = read_checkpoint(ModelStore().resolve(model))
-    loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
-    weights = dict(loaded.state_dict()) | {"encoder.positional_embedding": loaded.encoder.positional_embedding}
-    dims = {name: getattr(checkpoint.dims, name) for name in checkpoint.dims.__slots__}
-    torch.save({"dims": dims, "model_state_dict": weights}, target)
-
-
 def measure_speed(
     clip: Path,
     model: str,
@@ -67,7 +55,6 @@ def measure_speed(
     Raises EvaluationError when a peer is unknown or fails.
     """
     from asr.audio import load_audio
-    from asr.checkpoint import ModelStore
 
     unknown = peers.keys() - engines.LOADERS.keys()
     if unknown:
@@ -77,21 +64,16 @@ def measure_speed(
         speech = load_audio(clip).samples
     except OSError as error:
         raise EvaluationError(f"{clip}: {error.strerror or error}; expected an audio file") from error
-    with tempfile.TemporaryDirectory() as folder_name:
-        folder = Path(folder_name)
-        samples = folder / "samples.npy"
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples.npy"
         np.save(samples, speech)
-        exported = folder / "openai.pt"
-        if "openai-whisper" in peers:
-            export_openai(model, exported)
-        models = {OURS: model, "openai-whisper": str(exported)}
-        published = str(ModelStore().resolve(model))  # the folder that CTranslate2 reads
+        models = {engine: model if engine == OURS else peer_model(engine, model) for engine in (OURS, *peers)}
         runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in (OURS, *peers)}
         for number in range(rounds):
             for engine, results in runs.items():
                 on_step(f"round {number + 1} of {rounds}: {engine}")
                 interpreter = peers.get(engine, Path(sys.executable))
-                results.append(_run_engine(interpreter, engine, models.get(engine, published), samples))
+                results.append(_run_engine(interpreter, engine, models[engine], samples))
     return [
         EngineTimes(
             engine=engine,
@@ -105,7 +87,7 @@ def measure_speed(
 
 
 def _run_engine(interpreter: Path, engine: str, model: str, samples: Path) -> dict[str, Any]:
-    command = [str(interpreter), str(engines.__file__), engine, model, str(samples), str(WARM_RUNS)]
+    command = [str(interpreter), str(engines.__file__), "time", engine, model, str(samples), str(WARM_RUNS)]
     started = time.time()
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ENGINE_TIMEOUT_S)  # noqa: S603

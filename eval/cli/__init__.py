@@ -6,6 +6,7 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 import typer
 
 from eval.cli.compare import compare
+from eval.cli.join import join, non_speech
 from eval.cli.noise import noise
 from eval.cli.normalize import normalize
 from eval.cli.report import report
@@ -38,6 +39,8 @@ app.command()(serve_check)
 app.command()(speed)
 app.command()(suite)
 app.command()(noise)
+app.command()(join)
+app.command()(non_speech)
 app.command()(normalize)
 
 

@@ -15,11 +15,15 @@ from eval.cli.target_options import (
     BeamSizeOption,
     LanguageOption,
     ModelOption,
+    NoVadOption,
     OnlyOption,
     OpenAIOption,
+    PeerOption,
+    PlanOption,
     SeedOption,
     ServerOption,
     TemperatureOption,
+    WordTimestampsOption,
     decoding_options,
     make_target,
 )
@@ -45,6 +49,10 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     language: LanguageOption = LanguageMode.MANIFEST,
     only: OnlyOption = None,
     seed: SeedOption = None,
+    plan: PlanOption = None,
+    no_vad: NoVadOption = False,
+    word_timestamps: WordTimestampsOption = False,
+    peer: PeerOption = None,
 ) -> None:
     """Transcribe a corpus, one line of DIR/hypotheses.jsonl a clip.
 
@@ -52,7 +60,8 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
       auricle-eval run corpus/manifest.jsonl --out results/base
       auricle-eval run corpus/manifest.jsonl --out results/greedy --beam-size 1 --temperature 0
       auricle-eval run corpus/manifest.jsonl --out results/service --server http://localhost:8000
-      auricle-eval run corpus/manifest.jsonl --out results/peer --openai https://api.openai.com --model whisper-1
+      auricle-eval run corpus/manifest.jsonl --out results/api --openai https://api.openai.com --model whisper-1
+      auricle-eval run corpus/manifest.jsonl --out results/peer --peer openai-whisper=peers/openai/bin/python
 
     CORPUS is a manifest, or a corpus as it is unpacked, ?setting=value&setting=value where it has more than is wanted:
 
@@ -76,25 +85,38 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     With --openai, what the API has no field for (beams, the ladder, the seed) is left to the endpoint, and refused when
     asked for. The key is read from the environment, never from the command line.
 
+    With --peer, NAME says how it decodes, and options of our decoder are refused; it gets the language as ours does,
+    the same samples, and the weights of --model.
+
     Exit code: 0, also when some clips failed; 1 when all failed or there are none; 2 for a wrong option.
     """
-    options = decoding_options(beam_size, temperature, seed, openai=openai)
-    if task is Job.DETECT_LANGUAGE and (beam_size, temperature, seed) != (None, None, None):
-        raise typer.BadParameter("--task detect-language decodes no text: leave out --beam-size, --temperature, --seed")
+    options = decoding_options(
+        beam_size, temperature, seed, openai=openai, plan=plan, vad=not no_vad, word_timestamps=word_timestamps
+    )
+    if task is Job.DETECT_LANGUAGE:
+        _check_detection(peer, (beam_size, temperature, seed, plan) != (None,) * 4 or no_vad or word_timestamps)
     if openai is not None and task is Job.TRANSLATE and language is LanguageMode.MANIFEST:
         raise typer.BadParameter(
             "--task translate with --openai: its translations take no language; add --language auto"
         )
     with reported_errors(continues=True):
         clips = open_clips(corpus, only or [])
-        plan = RunPlan(corpus=clips, options=options, job=task, language_mode=language)
-        target = make_target(model, server, openai, api_key_env=api_key_env)
+        run_plan = RunPlan(corpus=clips, options=options, job=task, language_mode=language)
+        target = make_target(model, server, openai, api_key_env=api_key_env, peer=peer)
         with ProgressBar() as progress:
-            summary = run_corpus(plan, target, out, progress)
+            summary = run_corpus(run_plan, target, out, progress)
     _print_summary(summary, out)
     if len(summary.failures) == len(summary.hypotheses):
         raise typer.Exit(1)
     typer.echo(f"Next: auricle-eval score {quote(str(out))}", err=True)
+
+
+def _check_detection(peer: str | None, decoding_is_asked_for: bool) -> None:
+    if decoding_is_asked_for:
+        options = "--beam-size, --temperature, --seed, --plan, --no-vad, --word-timestamps"
+        raise typer.BadParameter(f"--task detect-language decodes no text: leave out {options}")
+    if peer is not None:
+        raise typer.BadParameter(f"--task detect-language: got --peer {peer}, expected a target that answers it")
 
 
 def _print_summary(summary: RunSummary, out: Path) -> None:

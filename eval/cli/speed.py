@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.cli.console import output_console, reported_errors, write_json
-from eval.errors import EvaluationError
 
 __all__ = ["speed"]
 
@@ -33,14 +32,10 @@ def speed(
         --peer faster-whisper-int8=peers/faster/bin/python
     """
     with reported_errors():
+        from eval.peers import split_peer
         from eval.speed import measure_speed, times_as_json
 
-        peers = {}
-        for each in peer or []:
-            name, equals, interpreter = each.partition("=")
-            if not equals:
-                raise EvaluationError(f"--peer: got {each!r}, expected NAME=PYTHON")
-            peers[name] = Path(interpreter)
+        peers = dict(map(split_peer, peer or []))
         with Console(stderr=True).status("starting") as status:
             numbers = times_as_json(measure_speed(clip, model, peers, rounds=rounds, on_step=status.update))
         if json_file is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import InvalidOptionError
-from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
+from asr.options import DEFAULT_TEMPERATURES, Plan, TranscribeOptions
 from eval.errors import TargetUnavailableError
 from eval.runner import LanguageMode
 from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
@@ -20,11 +20,15 @@ __all__ = [
     "BeamSizeOption",
     "LanguageOption",
     "ModelOption",
+    "NoVadOption",
     "OnlyOption",
     "OpenAIOption",
+    "PeerOption",
+    "PlanOption",
     "SeedOption",
     "ServerOption",
     "TemperatureOption",
+    "WordTimestampsOption",
     "decoding_options",
     "make_target",
 ]
@@ -77,10 +81,30 @@ SeedOption = Annotated[
         help=f"Of the samples that the fallback draws: the same run, the same text.  [default: {DEFAULT_SEED}]"
     ),
 ]
+PeerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=PYTHON",
+        help="Ask another engine, installed for that interpreter, which gets our weights: openai-whisper (as its "
+        "command line decodes), faster-whisper, faster-whisper-batched (float32, beam 5, else its defaults).",
+    ),
+]
+PlanOption = Annotated[
+    Plan | None, typer.Option(help=f"How long recordings are walked.  [default: {TranscribeOptions().plan.value}]")
+]
+NoVadOption = Annotated[bool, typer.Option("--no-vad", help="Decode also where nobody seems to speak.")]
+WordTimestampsOption = Annotated[bool, typer.Option("--word-timestamps", help="Ask for each word's time, and keep it.")]
 
 
-def decoding_options(
-    beam_size: int | None, temperature: str | None, seed: int | None, *, openai: str | None = None
+def decoding_options(  # noqa: PLR0913  (the options of a command)
+    beam_size: int | None,
+    temperature: str | None,
+    seed: int | None,
+    *,
+    openai: str | None = None,
+    plan: Plan | None = None,
+    vad: bool = True,
+    word_timestamps: bool = False,
 ) -> TranscribeOptions:
     """The options of a run; None: not said. Raises typer.BadParameter, also for what ``--openai`` cannot be told."""
     if openai is not None:
@@ -96,20 +120,30 @@ def decoding_options(
             beam_size=TranscribeOptions().beam_size if beam_size is None else beam_size,
             temperatures=DEFAULT_TEMPERATURES if temperature is None else _temperatures(temperature),
             seed=seed,
+            plan=TranscribeOptions().plan if plan is None else plan,
+            vad=vad,
+            word_timestamps=word_timestamps,
         )
     except InvalidOptionError as error:
         raise typer.BadParameter(str(error)) from error
 
 
 def make_target(
-    model: str | None, server: str | None = None, openai: str | None = None, *, api_key_env: str | None = None
+    model: str | None,
+    server: str | None = None,
+    openai: str | None = None,
+    *,
+    api_key_env: str | None = None,
+    peer: str | None = None,
 ) -> Target:
-    """A model loaded here, an Auricle service, or an OpenAI-compatible address.
+    """A model loaded here, an Auricle service, an OpenAI-compatible address, or a peer.
 
     Raises typer.BadParameter for options that do not fit together, TargetUnavailableError.
     """
-    if server is not None and openai is not None:
-        raise typer.BadParameter(f"got --server {server} and --openai {openai}, expected one of them")
+    addresses = {"server": server, "openai": openai, "peer": peer}
+    given = [f"--{name} {value}" for name, value in addresses.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"got {' and '.join(given)}, expected one of them")
     if api_key_env is not None and openai is None:
         raise typer.BadParameter("got --api-key-env without --openai; only that sends a key")
     if openai is not None:
@@ -118,6 +152,10 @@ def make_target(
         return OpenAITarget(openai, model=model, api_key=_api_key(api_key_env))
     if server is not None:
         return ServerTarget(server, model=model)
+    if peer is not None:
+        from eval.peers import open_peer, split_peer
+
+        return open_peer(*split_peer(peer), model or DEFAULT_MODEL)
     return LocalTarget.load(model or DEFAULT_MODEL)
 
 

@@ -8,13 +8,16 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from eval.corpora.types import Corpus, Utterance, canonical_language
+from eval.corpora.types import Corpus, Part, Utterance, canonical_language
 from eval.errors import CorpusError
 
 __all__ = ["read_manifest"]
+
+SECONDS = "a number of seconds, 0 or more"
 
 
 def read_manifest(manifest: Path) -> Corpus:
@@ -55,9 +58,7 @@ def _utterance(line: bytes, where: str, folder: Path) -> Utterance:
     if not isinstance(entry, dict):
         raise CorpusError(f"{where}: got {type(entry).__name__}, expected a JSON object with id, path, text, language")
     field = _FieldReader(entry, where)
-    duration = field(
-        "duration", "a number of seconds, 0 or more", lambda value: _is_number(value) and 0 <= value < math.inf
-    )
+    duration = field("duration", SECONDS, _is_seconds)
     return Utterance(
         id=field("id", "a text that is not empty", _is_filled, required=True),
         path=folder / field("path", "a path relative to the manifest's folder", _is_filled, required=True),
@@ -71,6 +72,34 @@ def _utterance(line: bytes, where: str, folder: Path) -> Utterance:
         kind=field.text("kind"),
         single_word=bool(field("single_word", "true or false", lambda value: isinstance(value, bool))),
         quality=field.text("quality"),
+        parts=_parts(field, where),
+    )
+
+
+def _parts(field: "_FieldReader", where: str) -> tuple[Part, ...]:
+    entries = field("parts", "a list of objects", lambda value: isinstance(value, list))
+    parts = tuple(_part(entry, f"{where}, part {number}") for number, entry in enumerate(entries or (), start=1))
+    for number, (before, part) in enumerate(pairwise(parts), start=2):
+        if part.start < before.end:
+            message = f"got a start at {part.start:g} s, expected parts in order, this one from {before.end:g} s on"
+            raise CorpusError(f"{where}, part {number}: {message}")
+    return parts
+
+
+def _part(entry: Any, where: str) -> Part:
+    if not isinstance(entry, dict):
+        message = f"{where}: got {type(entry).__name__}, expected a JSON object with id, start, end, text, language"
+        raise CorpusError(message)
+    field = _FieldReader(entry, where)
+    start = field("start", SECONDS, _is_seconds, required=True)
+    return Part(
+        id=field("id", "a text that is not empty", _is_filled, required=True),
+        start=float(start),
+        end=float(
+            field("end", f"{SECONDS}, after the start", lambda end: _is_seconds(end) and end > start, required=True)
+        ),
+        text=field("text", "a text", lambda value: isinstance(value, str), required=True),
+        language=canonical_language(field.text("language")),
     )
 
 
@@ -101,5 +130,5 @@ def _is_filled(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -66,7 +66,7 @@ class ServerTarget:
         }
 
     def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
-        """Every option; nearly all are sent even at their default, so that the service's own defaults decide nothing."""
+        """Every option; nearly all are sent even at their default, so that the service's own decides nothing."""
         _form(options)
         return asdict(options)
 

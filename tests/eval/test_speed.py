@@ -1,3 +1,4 @@
+import io
 import json
 import stat
 from pathlib import Path
@@ -33,7 +34,7 @@ def interpreter(folder: Path, name: str, body: str) -> Path:
 
 def test_engines_take_turns(tmp_path, clip, store, monkeypatch):
     answer = json.dumps({"first_at": 2e9, "seconds": [3.0, 1.0, 2.0], "peak_mb": 100.0, "text": "hi"})
-    fake = interpreter(tmp_path, "python", f"echo $2 >> {tmp_path}/turns; echo '{answer}'")
+    fake = interpreter(tmp_path, "python", f"echo $3 >> {tmp_path}/turns; echo '{answer}'")
     monkeypatch.setattr("eval.speed.sys.executable", str(fake))
     times = measure_speed(clip, "base", {"faster-whisper-int8": fake}, rounds=2, on_step=lambda _: None)
     assert (tmp_path / "turns").read_text().split() == ["auricle", "faster-whisper-int8"] * 2
@@ -65,12 +66,13 @@ def test_ratios_are_taken_within_each_round():
     assert numbers["auricle"]["warm_s"] == 2.0
 
 
-def test_an_engine_reports_on_one_line(tmp_path, monkeypatch, capsys):
+def test_an_engine_reports_on_one_line(tmp_path, monkeypatch):
     np.save(tmp_path / "samples.npy", np.zeros(10, dtype=np.float32))
     monkeypatch.setitem(engines.LOADERS, "auricle", lambda model: lambda samples: f"{model} {len(samples)}")
-    monkeypatch.setattr("sys.argv", ["engines.py", "auricle", "base", str(tmp_path / "samples.npy"), "3"])
-    engines.main()
-    result = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("sys.argv", ["engines.py", "time", "auricle", "base", str(tmp_path / "samples.npy"), "3"])
+    out = io.StringIO()
+    engines.main(out)
+    result = json.loads(out.getvalue())
     assert result["text"] == "base 10"
     assert len(result["seconds"]) == 3
     assert result["peak_mb"] > 1
@@ -79,3 +81,20 @@ def test_an_engine_reports_on_one_line(tmp_path, monkeypatch, capsys):
 def test_a_clip_that_is_not_there_is_named(store, tmp_path) -> None:
     with pytest.raises(EvaluationError, match=r"no\.flac: No such file .* expected an audio file"):
         measure_speed(tmp_path / "no.flac", "base", {}, rounds=1, on_step=lambda _: None)
+
+
+def test_an_engine_serves_line_after_line(tmp_path, monkeypatch):
+    def answer(samples, request):
+        return {"text": f"{len(samples)} {request['language']}"}
+
+    np.save(tmp_path / "samples.npy", np.zeros(10, dtype=np.float32))
+    request = json.dumps({"samples": str(tmp_path / "samples.npy"), "language": "de"})
+    monkeypatch.setitem(engines.PEERS, "fake", (lambda *_: answer, ("numpy",)))
+    monkeypatch.setattr("sys.argv", ["engines.py", "serve", "fake", "path", "base"])
+    monkeypatch.setattr("sys.stdin", io.StringIO(f'{request}\n{{"samples": "none.npy"}}\n'))
+    out = io.StringIO()
+    engines.main(out)
+    loaded, first, second = map(json.loads, out.getvalue().splitlines())
+    assert loaded == {"versions": {"numpy": np.__version__}}
+    assert first == {"text": "10 de"}
+    assert second["error"].startswith("FileNotFoundError: ")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from asr.options import Plan
 from eval import cli
 from eval.errors import ClipError
 
@@ -44,15 +45,19 @@ def test_run_then_score(write_manifest, tmp_path: Path, target) -> None:
 
 def test_options_reach_the_decoder(write_manifest, tmp_path: Path, target) -> None:
     options = ("--beam-size", "2", "--temperature", "0,0.4", "--task", "transcribe", "--language", "auto")
+    options += ("--plan", "parallel", "--no-vad", "--word-timestamps")
     assert run_it(write_manifest(), tmp_path / "out", *options).exit_code == 0
     asked = target.asked[0][1]
     assert (asked.beam_size, asked.temperatures, asked.language) == (2, (0.0, 0.4), None)
+    assert (asked.plan, asked.vad, asked.word_timestamps) == (Plan.PARALLEL, False, True)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--task", "detect-language", "--beam-size", "2"), "decodes no text"),
+        (("--task", "detect-language", "--no-vad"), "decodes no text"),
+        (("--task", "detect-language", "--peer", "openai-whisper=python"), "expected a target that answers it"),
         (("--task", "translate", "--openai", "http://peer", "--model", "m"), "add --language auto"),
         (("--openai", "http://peer", "--model", "m", "--beam-size", "5"), "has no field for it"),
     ],

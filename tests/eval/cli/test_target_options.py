@@ -4,7 +4,7 @@ import typer
 
 from asr.options import DEFAULT_TEMPERATURES
 from eval.cli.target_options import decoding_options, make_target
-from eval.errors import TargetUnavailableError
+from eval.errors import EvaluationError, TargetUnavailableError
 from eval.targets import OpenAITarget, ServerTarget
 
 
@@ -34,6 +34,7 @@ def test_even_a_default_is_refused_where_it_cannot_be_sent(said: tuple, named: s
     ("given", "message"),
     [
         ({"model": None, "server": "http://a", "openai": "http://b"}, "expected one of them"),
+        ({"model": None, "server": "http://a", "peer": "x=python"}, "--server http://a and --peer x=python, expected"),
         ({"model": None, "openai": "http://b"}, "no --model"),
         ({"model": "m", "server": "http://a", "api_key_env": "KEY"}, "without --openai"),
     ],
@@ -41,6 +42,11 @@ def test_even_a_default_is_refused_where_it_cannot_be_sent(said: tuple, named: s
 def test_options_that_do_not_fit_together_are_refused(given: dict, message: str) -> None:
     with pytest.raises(typer.BadParameter, match=message):
         make_target(**given)
+
+
+def test_a_peer_is_a_name_and_an_interpreter() -> None:
+    with pytest.raises(EvaluationError, match="expected NAME=PYTHON"):
+        make_target(None, peer="openai-whisper")
 
 
 def test_the_address_decides_the_target() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eval.corpora import read_manifest
+from eval.corpora import Part, read_manifest
 from eval.errors import CorpusError
 from eval.jobs import Job
 
@@ -65,3 +65,35 @@ def test_a_missing_or_empty_manifest_is_an_error(tmp_path: Path) -> None:
         read_manifest(tmp_path / "none.jsonl")
     with pytest.raises(CorpusError, match="got no clips"):
         read_manifest(write(tmp_path))
+
+
+PART = {"id": "p", "start": 0.5, "end": 1.0, "text": "hello", "language": "English"}
+
+
+def test_the_parts_of_a_joined_recording_are_read(tmp_path: Path) -> None:
+    second = {**PART, "id": "q", "start": 1, "end": 1.5, "language": None}
+    (clip,) = read_manifest(write(tmp_path, {**CLIP, "parts": [PART, second]})).utterances
+    assert clip.parts == (
+        Part(id="p", start=0.5, end=1.0, text="hello", language="en"),
+        Part(id="q", start=1.0, end=1.5, text="hello", language=None),
+    )
+    assert read_manifest(write(tmp_path, CLIP)).utterances[0].parts == ()
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({}, "'parts' is {}, expected a list of objects"),
+        ([PART, 3], "part 2: got int, expected a JSON object with id, start"),
+        ([{**PART, "id": ""}], "part 1: 'id' is \"\", expected a text that is not empty"),
+        ([{**PART, "start": -1}], "part 1: 'start' is -1, expected a number of seconds, 0 or more"),
+        ([{**PART, "end": 0.5}], "part 1: 'end' is 0.5, expected a number of seconds, 0 or more, after the start"),
+        ([{**PART, "text": None}], "part 1: 'text' is null, expected a text"),
+        ([{"id": "p", "start": 1}], "part 1: 'end' is missing"),
+        ([PART, PART], "part 2: got a start at 0.5 s, expected parts in order, this one from 1 s on"),
+    ],
+)
+def test_a_bad_part_is_named(tmp_path: Path, parts: Any, message: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        read_manifest(write(tmp_path, {**CLIP, "parts": parts}))
+    assert message in str(caught.value)

@@ -29,7 +29,12 @@ def split_list(texts: Iterable[str], *, param: str) -> tuple[str, ...]:
 
 
 def parse_clips(text: str) -> tuple[Clip, ...]:
-    """Stretches such as ``10-20.5,60-``, or openai-whisper's flat list ``10,20.5,60``; the last end may be missing."""
+    """Stretches such as ``10-20.5,60-``, or openai-whisper's flat list ``10,20.5,60``; the last end may be missing.
+
+    Programs may write them as JSON too: ``[[10, 20.5], [60, null]]``.
+    """
+    if text.lstrip().startswith("[["):
+        return _json_clips(text)
     parts = [part.strip() for part in text.split(",")]
     stretches = [_STRETCH.fullmatch(part) for part in parts]
     found = [stretch for stretch in stretches if stretch]
@@ -38,8 +43,7 @@ def parse_clips(text: str) -> tuple[Clip, ...]:
     try:
         times = [float(part) for part in parts]
     except ValueError:
-        message = f"clip_timestamps: got {text[:64]!r}, expected seconds such as 10-20.5,60- or 10,20.5,60"
-        raise InvalidOptionError(message, param="clip_timestamps") from None
+        raise _no_clips(text) from None
     ends: list[float | None] = [*times[1::2], *([None] if len(times) % 2 else [])]
     return tuple(zip(times[::2], ends, strict=True))
 
@@ -72,6 +76,18 @@ def parse_threshold(text: str, *, param: str) -> float | None:
         return float(text)
     except ValueError:
         raise InvalidOptionError(f"{param}: got {text[:64]!r}, expected a number or none", param=param) from None
+
+
+def _json_clips(text: str) -> tuple[Clip, ...]:
+    try:
+        return tuple((float(start), None if end is None else float(end)) for start, end in json.loads(text))
+    except (TypeError, ValueError):
+        raise _no_clips(text) from None
+
+
+def _no_clips(text: str) -> InvalidOptionError:
+    message = f"clip_timestamps: got {text[:64]!r}, expected seconds such as 10-20.5,60- or 10,20.5,60"
+    return InvalidOptionError(message, param="clip_timestamps")
 
 
 def _json_list(text: str, param: str) -> list[str]:

@@ -4,42 +4,46 @@ Every name that is not a field here is refused, never ignored. The same classes 
 nothing of uploads, routes or workers.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from asr.errors import InvalidOptionError
-from asr.options import TranscribeOptions
+from asr.formats import Layout
+from asr.option_text import Clip, parse_clips, split_list
+from asr.options import MAX_HOTWORDS, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from server.errors import ApiError
+from server.responses import Include, Presentation, ResponseFormat
 
 __all__ = ["DetectionForm", "RecognitionForm", "TranscriptionForm", "form_schema", "parse_form"]
 
-# Named in the design, not built yet: the refusal says so instead of "unknown".
-PLANNED_FIELDS = frozenset({
-    "carry_prompt", "channels", "clip_timestamps", "hotwords", "languages", "priority", "url", "vad",
-})  # fmt: skip
-PLANNED_VALUES = {
-    "response_format": {"tsv", "lrc"},
-    "timestamps": {"word"},
-    "plan": {"parallel", "hybrid"},
-    "include": {"logprobs", "attempts", "suppressed"},
-}
+PLANNED_FIELDS = frozenset({"priority", "url"})  # named in the design, not built yet: the refusal says so
+DEFAULTS = TranscribeOptions()
 
 
-def _split_list(value: object) -> object:
+def _split(texts: list[str], info: ValidationInfo) -> tuple[str, ...]:
     """A list in any of its spellings (repeated field, JSON list, commas) as one flat list."""
-    if not isinstance(value, list):
-        return value
-    flat: list[object] = []
-    for item in value:
-        text = str(item).strip()
-        flat.extend(json.loads(text) if text.startswith("[") else text.split(","))
-    return [item.strip() if isinstance(item, str) else item for item in flat]
+    return split_list(texts, param=str(info.field_name))
 
 
+def _split_or_none(texts: list[str], info: ValidationInfo) -> tuple[str, ...]:
+    items = _split(texts, info)
+    return () if items == ("none",) else items
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Clips = Annotated[tuple[Clip, ...], BeforeValidator(parse_clips), WithJsonSchema({"type": "string"})]
+Limit = Annotated[int, Field(ge=1)]
 Threshold = float | Literal["none"]
 
 
@@ -47,33 +51,95 @@ class DetectionForm(BaseModel):
     """Fields of ``/detect-language``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    lists: ClassVar[frozenset[str]] = frozenset()
+    lists: ClassVar[frozenset[str]] = frozenset({"languages"})
 
     model: str = Field(default="whisper-1", description="The served model's name; whisper-1 means it too.")
+    languages: Texts | None = Field(
+        default=None,
+        description="Languages to choose among when detecting, as codes or English names (repeated, JSON or commas). "
+        "Absent: all that the model knows.",
+    )
+    language_threshold: float | None = Field(
+        default=None,
+        description="If the best language is less probable than this, none is named and language is null, with "
+        "status 200. Absent: 0, the best is always named.",
+    )
+
+    def detection_options(self) -> TranscribeOptions:
+        """Languages and threshold as asr's options. Raises InvalidOptionError, naming the field."""
+        return TranscribeOptions(languages=self.languages or (), language_threshold=self.language_threshold or 0.0)
 
 
 class RecognitionForm(DetectionForm):
     """Fields that transcription and translation share."""
 
-    lists: ClassVar[frozenset[str]] = frozenset({"temperature", "include"})
+    lists: ClassVar[frozenset[str]] = frozenset({"temperature", "include", "languages", "hotwords", "suppress_tokens"})
 
     language: str | None = Field(
         default=None, description="Language of the speech, as a code or an English name (de, German); else detected."
     )
-    response_format: Literal["json", "verbose_json", "text", "srt", "vtt"] = Field(
-        default="json", description="json has the text only, verbose_json everything."
+    language_threshold: float | None = Field(
+        default=None,
+        description="A detection that is less probable than this abstains: the language is kept where one was known, "
+        f"else the best guess is taken, with a warning. Absent: {DEFAULTS.language_threshold:g}.",
     )
-    timestamps: Literal["none", "segment"] = Field(
-        default="segment", description="none: the text of each 30 s window is one segment."
+    response_format: ResponseFormat = Field(
+        default="json",
+        description="json has the text, and what include names; verbose_json everything; text one segment a line; "
+        "srt and vtt are subtitles, lrc lyrics, tsv openai-whisper's table in milliseconds.",
+    )
+    timestamps: Literal["none", "segment", "word"] = Field(
+        default="segment",
+        description="none: the text of each 30 s window is one segment. word: each word is placed in time, with its "
+        "probability; verbose_json, vtt and lrc show it.",
     )
     stream: bool = Field(
         default=False,
         description="Answer with server-sent events: each segment as soon as it is decoded, then the whole.",
     )
+    max_line_width: Limit | None = Field(
+        default=None, description="Characters in a line of text, srt, vtt, lrc; 42 is usual. Absent: no limit."
+    )
+    max_line_count: Limit | None = Field(
+        default=None,
+        description="Lines in a cue of srt, vtt; the rest becomes more cues. Needs max_line_width or "
+        "max_words_per_line. Absent: no limit.",
+    )
+    max_words_per_line: Limit | None = Field(
+        default=None, description="Words in a line of text, srt, vtt, lrc. Absent: no limit."
+    )
     prompt: str | None = Field(
         default=None, description="Text taken to come before the recording: names, spelling, style."
     )
-    temperature: Annotated[tuple[float, ...], BeforeValidator(_split_list)] | None = Field(
+    carry_prompt: bool | None = Field(
+        default=None, description="Tell every window the prompt, not only the first. Absent: false."
+    )
+    hotwords: Texts | None = Field(
+        default=None,
+        description="Names and terms that every window is told (repeated, JSON or commas); past about ten they crowd "
+        f"out the context, at most {MAX_HOTWORDS}.",
+    )
+    clip_timestamps: Clips | None = Field(
+        default=None,
+        description="Transcribe these stretches only, in seconds: 10-20.5,60- (the last end may be missing), the flat "
+        "list 10,20.5,60, or JSON pairs.",
+    )
+    channels: Literal["mix", "split"] | None = Field(
+        default=None,
+        description="mix: the mean of the channels. split: each channel by itself, merged by time; segments, "
+        f"cues and lines then say their channel. Absent: {DEFAULTS.channels}.",
+    )
+    vad: bool | None = Field(
+        default=None,
+        description="Leave out where nobody speaks (voice activity detection), where models invent text. "
+        f"Absent: {str(DEFAULTS.vad).lower()}.",
+    )
+    vad_threshold: float | None = Field(
+        default=None,
+        description="A 32 ms frame above this probability is speech; lower keeps faint voices, and more noise. "
+        f"Absent: {DEFAULTS.vad_threshold:g}.",
+    )
+    temperature: Annotated[tuple[float, ...], BeforeValidator(_split)] | None = Field(
         default=None,
         description="One number: that temperature only. A list (repeated, JSON or commas): tried in order until a "
         "window passes the thresholds. Absent: 0, 0.2, 0.4, 0.6, 0.8, 1.",
@@ -83,6 +149,16 @@ class RecognitionForm(DetectionForm):
     patience: float | None = Field(default=None, description="Beam search waits for beam_size x patience hypotheses.")
     length_penalty: float | None = Field(default=None, description="Exponent of the length penalty, 0 to 1.")
     seed: int | None = Field(default=None, description="Makes sampling reproducible.")
+    suppress_tokens: Annotated[tuple[int, ...], BeforeValidator(_split_or_none)] | None = Field(
+        default=None,
+        description="Ids of tokens that never appear; -1 stands for the signs of what is not spoken. none: any may "
+        "appear. Absent: -1.",
+    )
+    max_initial_timestamp_s: float | None = Field(
+        default=None,
+        description="The first timestamp of a window is at most this, in seconds. "
+        f"Absent: {DEFAULTS.max_initial_timestamp_s:g}.",
+    )
     compression_ratio_threshold: Threshold | None = Field(
         default=None, description="Text that compresses better is a loop: next temperature. none: no such test."
     )
@@ -95,16 +171,22 @@ class RecognitionForm(DetectionForm):
     condition_on_previous_text: bool | None = Field(
         default=None, description="Give each window the text of the one before as context."
     )
-    plan: Literal["sequential"] = Field(default="sequential", description="How a long recording is walked.")
-    include: Annotated[tuple[Literal["tokens"], ...], BeforeValidator(_split_list)] | None = Field(
-        default=None, description="tokens: each segment's token ids, which verbose_json and stream show in any case."
+    plan: Literal["sequential", "parallel", "hybrid"] | None = Field(
+        default=None,
+        description="How a long recording is walked. sequential: window after window; parallel: cut at pauses, "
+        "fastest; hybrid: parallel, then weak stretches again with their neighbours' text. "
+        f"Absent: {DEFAULTS.plan}.",
+    )
+    include: Annotated[tuple[Include, ...], BeforeValidator(_split)] | None = Field(
+        default=None,
+        description="More for json, verbose_json and stream. logprobs: each segment's avg_logprob and its words' "
+        "probabilities; tokens: each segment's token ids; attempts: every decoding of a segment's window, under "
+        "quality; suppressed: text that was decoded and left out, with the reason. verbose_json has all but attempts "
+        "in any case.",
     )
 
     def options(self, task: Task) -> TranscribeOptions:
         """The form as asr's options. Raises InvalidOptionError, naming the field."""
-        if self.include and self.response_format != "verbose_json" and not self.stream:
-            message = f"include: {self.include[0]} needs response_format verbose_json or stream"
-            raise InvalidOptionError(message, param="include")
         chosen: dict[str, Any] = {
             name: None if value == "none" else value
             for name in _SHARED_FIELDS
@@ -112,7 +194,28 @@ class RecognitionForm(DetectionForm):
         }
         if self.temperature is not None:
             chosen["temperatures"] = self.temperature
-        return TranscribeOptions(task=task, timestamps=self.timestamps != "none", **chosen)
+        if self.plan is not None:
+            chosen["plan"] = Plan(self.plan)
+        if self.channels is not None:
+            chosen["channels"] = Channels(self.channels)
+        return TranscribeOptions(
+            task=task, timestamps=self.timestamps != "none", word_timestamps=self.timestamps == "word", **chosen
+        )
+
+    def presentation(self) -> Presentation:
+        """How the answer is to look. Raises InvalidOptionError, naming the field."""
+        layout = Layout(
+            max_line_width=self.max_line_width,
+            max_line_count=self.max_line_count,
+            max_words_per_line=self.max_words_per_line,
+        )
+        presentation = Presentation(
+            response_format=self.response_format, include=frozenset(self.include or ()), layout=layout
+        )
+        if self.include and not presentation.is_json and not self.stream:
+            message = f"include: {self.include[0]} needs response_format json or verbose_json, or stream"
+            raise InvalidOptionError(message, param="include")
+        return presentation
 
 
 class TranscriptionForm(RecognitionForm):
@@ -125,8 +228,10 @@ class TranscriptionForm(RecognitionForm):
 
 # Fields that TranscribeOptions has under the same name; absent means its default, which lives there only.
 _SHARED_FIELDS = (
-    "language", "prompt", "beam_size", "best_of", "patience", "length_penalty", "seed", "compression_ratio_threshold",
-    "logprob_threshold", "no_speech_threshold", "condition_on_previous_text",
+    "language", "languages", "language_threshold", "prompt", "carry_prompt", "hotwords", "clip_timestamps", "vad",
+    "vad_threshold", "beam_size", "best_of", "patience", "length_penalty", "seed", "suppress_tokens",
+    "max_initial_timestamp_s", "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold",
+    "condition_on_previous_text",
 )  # fmt: skip
 
 FormT = TypeVar("FormT", bound=DetectionForm)
@@ -135,7 +240,7 @@ FormT = TypeVar("FormT", bound=DetectionForm)
 def parse_form(form: type[FormT], fields: Iterable[tuple[str, str]]) -> FormT:
     """The fields as a form. An empty value counts as absent: HTML forms send every field they show.
 
-    Raises ApiError (400), naming the field that is unknown, repeated or out of range.
+    Raises ApiError (400) or InvalidOptionError, naming the field that is unknown, repeated or out of range.
     """
     values: dict[str, Any] = {}
     for raw_name, value in fields:
@@ -182,6 +287,4 @@ def _invalid(error: ValidationError) -> ApiError:
     first = error.errors(include_url=False, include_context=False)[0]
     name = str(first["loc"][0])
     got = str(first["input"])[:64]
-    if got in PLANNED_VALUES.get(name, ()):
-        return ApiError(400, "unsupported_parameter", f"{name}: {got} is not supported yet", param=name)
     return ApiError(400, "invalid_value", f"{name}: got {got!r}; {first['msg']}", param=name)

@@ -46,6 +46,10 @@ class DetectWork:
 
     path: Path
     max_duration_s: float
+    languages: tuple[str, ...] = ()
+    """Codes to choose among; empty: all."""
+    language_threshold: float = 0.0
+    """Below it no language is named."""
 
 
 Work = TranscribeWork | DetectWork

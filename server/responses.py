@@ -4,20 +4,56 @@ The shapes are OpenAI's where OpenAI has one, with more beside. Knows nothing of
 """
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from starlette.responses import JSONResponse, Response
 
-from asr.formats import render
+from asr.formats import Layout, render
 from asr.languages import LANGUAGES
-from asr.transcript import LanguageDetection, Segment, Transcript
+from asr.transcript import LanguageDetection, Segment, Transcript, Word
 from server.messages import ModelInfo
 
-__all__ = ["Answered", "detection_body", "segment_body", "server_sent_event", "transcript_event", "transcript_response"]
+__all__ = [
+    "Answered",
+    "Include",
+    "Presentation",
+    "ResponseFormat",
+    "detection_body",
+    "segment_body",
+    "server_sent_event",
+    "transcript_event",
+    "transcript_response",
+]
 
-MEDIA_TYPES = {"text": "text/plain", "srt": "text/plain", "vtt": "text/vtt"}
-RENDERED_AS = {"text": "txt", "srt": "srt", "vtt": "vtt"}
+ResponseFormat = Literal["json", "verbose_json", "text", "srt", "vtt", "tsv", "lrc"]
+Include = Literal["logprobs", "tokens", "attempts", "suppressed"]
+
+MEDIA_TYPES = {
+    "text": "text/plain", "srt": "text/plain", "vtt": "text/vtt", "tsv": "text/tab-separated-values",
+    "lrc": "text/plain",
+}  # fmt: skip
+RENDERED_AS = {"text": "txt", "srt": "srt", "vtt": "vtt", "tsv": "tsv", "lrc": "lrc"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """How an answer is to look. Raises InvalidOptionError for a layout that the format has no use for."""
+
+    response_format: ResponseFormat = "json"
+    include: frozenset[Include] = frozenset()
+    """What json shows beside the text, and ``attempts``, which nothing shows unasked."""
+    layout: Layout = field(default_factory=Layout)
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        self.layout.check_format(RENDERED_AS.get(self.response_format, "json"))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is an object rather than a text."""
+        return self.response_format not in RENDERED_AS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +66,22 @@ class Answered:
     queue_s: float
 
 
-def transcript_response(answered: Answered, response_format: str) -> Response:
+def transcript_response(answered: Answered, presentation: Presentation) -> Response:
     """The whole answer in the format asked for."""
-    if response_format in RENDERED_AS:
-        text = render(answered.transcript, RENDERED_AS[response_format])
-        return Response(text, media_type=MEDIA_TYPES[response_format])
-    return JSONResponse(_json_body(answered, response_format))
+    if presentation.is_json:
+        return JSONResponse(_json_body(answered, presentation))
+    return Response(_rendered(answered, presentation), media_type=MEDIA_TYPES[presentation.response_format])
 
 
-def transcript_event(answered: Answered, response_format: str) -> bytes:
+def transcript_event(answered: Answered, presentation: Presentation) -> bytes:
     """The last event of a stream: what ``transcript_response`` has as its body."""
-    if response_format in RENDERED_AS:
-        return server_sent_event("done", render(answered.transcript, RENDERED_AS[response_format]))
-    return server_sent_event("done", _json_body(answered, response_format))
+    if presentation.is_json:
+        return server_sent_event("done", _json_body(answered, presentation))
+    return server_sent_event("done", _rendered(answered, presentation))
 
 
-def segment_body(segment: Segment) -> dict[str, Any]:
-    """One segment, in the fields of OpenAI's verbose_json."""
+def segment_body(segment: Segment, presentation: Presentation) -> dict[str, Any]:
+    """One segment, in the fields of OpenAI's verbose_json and more; ``words`` is empty unless they were asked for."""
     return {
         "id": segment.id,
         "seek": segment.seek,
@@ -58,6 +93,10 @@ def segment_body(segment: Segment) -> dict[str, Any]:
         "avg_logprob": segment.avg_logprob,
         "compression_ratio": segment.compression_ratio,
         "no_speech_prob": segment.no_speech_prob,
+        "language": segment.language,
+        "channel": segment.channel,
+        "words": _word_bodies(segment.words),
+        "quality": _quality_body(segment, with_attempts="attempts" in presentation.include),
     }
 
 
@@ -83,12 +122,46 @@ def server_sent_event(event: str, data: dict[str, Any] | str) -> bytes:
     return f"event: {event}\n{lines}\n".encode()
 
 
-def _json_body(answered: Answered, response_format: str) -> dict[str, Any]:
-    text = answered.transcript.text
-    return _verbose_body(answered) if response_format == "verbose_json" else {"text": text}
+def _rendered(answered: Answered, presentation: Presentation) -> str:
+    return render(answered.transcript, RENDERED_AS[presentation.response_format], presentation.layout)
 
 
-def _verbose_body(answered: Answered) -> dict[str, Any]:
+def _json_body(answered: Answered, presentation: Presentation) -> dict[str, Any]:
+    if presentation.response_format == "verbose_json":
+        return _verbose_body(answered, presentation)
+    transcript, include = answered.transcript, presentation.include
+    body: dict[str, Any] = {"text": transcript.text}
+    if include - {"suppressed"}:
+        body["segments"] = [_brief_segment(segment, include) for segment in transcript.segments]
+    if "suppressed" in include:
+        body["suppressed"] = [asdict(suppressed) for suppressed in transcript.suppressed]
+    return body
+
+
+def _brief_segment(segment: Segment, include: frozenset[Include]) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": segment.id, "start": segment.start, "end": segment.end, "text": segment.text}
+    if "logprobs" in include:
+        body |= {"avg_logprob": segment.avg_logprob, "words": _word_bodies(segment.words)}
+    if "tokens" in include:
+        body["tokens"] = list(segment.tokens)
+    if "attempts" in include:
+        body["quality"] = _quality_body(segment, with_attempts=True)
+    return body
+
+
+def _word_bodies(words: Iterable[Word]) -> list[dict[str, Any]]:
+    return [asdict(word) for word in words]
+
+
+def _quality_body(segment: Segment, *, with_attempts: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {"flags": list(segment.quality.flags)}
+    if with_attempts:
+        attempts = segment.quality.attempts
+        body["attempts"] = [asdict(attempt) | {"rejected": list(attempt.rejected)} for attempt in attempts]
+    return body
+
+
+def _verbose_body(answered: Answered, presentation: Presentation) -> dict[str, Any]:
     transcript = answered.transcript
     timing = transcript.timing
     return {
@@ -97,8 +170,16 @@ def _verbose_body(answered: Answered) -> dict[str, Any]:
         "language_name": _name_of(transcript.language),
         "duration": transcript.duration,
         "text": transcript.text,
-        "segments": [segment_body(segment) for segment in transcript.segments],
+        "segments": [segment_body(segment, presentation) for segment in transcript.segments],
+        # As OpenAI has them here: without the space before.
+        "words": [
+            body | {"word": body["word"].strip()}
+            for segment in transcript.segments
+            for body in _word_bodies(segment.words)
+        ],
+        "suppressed": [asdict(suppressed) for suppressed in transcript.suppressed],
         "language_probs": dict(transcript.language_probs),
+        "languages": [asdict(span) for span in transcript.languages],
         "warnings": list(transcript.warnings),
         "timing": {
             "queue": answered.queue_s,

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from asr.errors import UnsupportedLanguageError
+from asr.options import TranscribeOptions
 from asr.tasks import Task
 from asr.transcript import LanguageDetection, Segment, Transcript
 from server.errors import ApiError, ErrorAnswer, error_answer
@@ -88,10 +89,20 @@ async def translate(request: Request, upload: ReceivedUpload) -> Response:
 
 @router.post("/detect-language", responses=ERRORS, openapi_extra=_form_body(DetectionForm))
 async def detect_language(request: Request, upload: ReceivedUpload) -> Response:
-    """Name the language of the speech, with the probability of every language the model knows."""
+    """Name the language of the speech, with the probability of every language the model knows or was allowed.
+
+    Where none reaches `language_threshold`, `language` is null.
+    """
     form = parse_form(DetectionForm, upload.fields)
-    _served_model(request, form.model)
-    work = DetectWork(path=upload.path, max_duration_s=_settings(request).max_duration_s)
+    model = _served_model(request, form.model)
+    options = form.detection_options()
+    _check_languages(options, model)
+    work = DetectWork(
+        path=upload.path,
+        max_duration_s=_settings(request).max_duration_s,
+        languages=options.languages,
+        language_threshold=options.language_threshold,
+    )
     async with aclosing(_workers(request).run(work)) as updates:
         result = await _unless_disconnected(request, updates)
     if not isinstance(result, Result) or not isinstance(result.output, LanguageDetection):
@@ -141,12 +152,19 @@ def _served_model(request: Request, asked: str) -> ModelInfo:
     return model
 
 
+def _check_languages(options: TranscribeOptions, model: ModelInfo) -> None:
+    asked = {"language": (options.language,) if options.language else (), "languages": options.languages}
+    for param, languages in asked.items():
+        for language in languages:
+            if language not in model.languages:
+                message = f"{param}: the model {model.name} does not know {language!r}"
+                raise UnsupportedLanguageError(message, param=param)
+
+
 async def _recognize(request: Request, upload: Upload, form: RecognitionForm, task: Task) -> Response:
     model = _served_model(request, form.model)
-    options = form.options(task)
-    if options.language is not None and options.language not in model.languages:
-        message = f"language: the model {model.name} does not know {options.language!r}"
-        raise UnsupportedLanguageError(message, param="language")
+    options, presentation = form.options(task), form.presentation()
+    _check_languages(options, model)
     work = TranscribeWork(
         path=upload.path,
         options=options,
@@ -166,15 +184,18 @@ async def _recognize(request: Request, upload: Upload, form: RecognitionForm, ta
         first = await _first_of(request, updates)
 
         def last_event(result: Result) -> bytes:
-            return transcript_event(answered(result), form.response_format)
+            return transcript_event(answered(result), presentation)
 
-        events = _events(first, updates, last_event, request_id)
+        def segment_event(segment: Segment) -> bytes:
+            return server_sent_event("segment", segment_body(segment, presentation))
+
+        events = _events(first, updates, segment_event, last_event, request_id)
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
     async with aclosing(updates):
         result = await _unless_disconnected(request, updates)
     if not isinstance(result, Result):
         raise TypeError(f"got {type(result).__name__}, expected a result")
-    return transcript_response(answered(result), form.response_format)
+    return transcript_response(answered(result), presentation)
 
 
 async def _first_of(request: Request, updates: AsyncGenerator[Update]) -> Update:
@@ -186,13 +207,17 @@ async def _first_of(request: Request, updates: AsyncGenerator[Update]) -> Update
 
 
 async def _events(
-    first: Update, updates: AsyncGenerator[Update], last_event: Callable[[Result], bytes], request_id: str
+    first: Update,
+    updates: AsyncGenerator[Update],
+    segment_event: Callable[[Segment], bytes],
+    last_event: Callable[[Result], bytes],
+    request_id: str,
 ) -> AsyncIterator[bytes]:
     async with aclosing(updates):
         update: Update | None = first
         try:
             while isinstance(update, Segment):
-                yield server_sent_event("segment", segment_body(update))
+                yield segment_event(update)
                 update = await anext(updates)
             yield last_event(cast("Result", update))
         except ApiError as error:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -64,8 +64,15 @@ class Recognizer(Protocol):
     ) -> Transcript:
         """The transcript of a file; ``on_segment`` sees each segment as it is decoded."""
 
-    def detect_language(self, audio: Path, *, max_duration_s: float | None = None) -> LanguageDetection:
-        """The language of a file."""
+    def detect_language(
+        self,
+        audio: Path,
+        *,
+        languages: Sequence[str] = ...,
+        language_threshold: float = ...,
+        max_duration_s: float | None = None,
+    ) -> LanguageDetection:
+        """The language of a file, of those allowed; none below the threshold."""
 
 
 RecognizerFactory = Callable[[], Recognizer]
@@ -135,7 +142,12 @@ def _do(job: Job, recognizer: Recognizer, connection: Connection) -> FromWorker:
                 max_duration_s=work.max_duration_s,
             )
             return Transcribed(number=job.number, transcript=transcript)
-        detection = recognizer.detect_language(work.path, max_duration_s=work.max_duration_s)
+        detection = recognizer.detect_language(
+            work.path,
+            languages=work.languages,
+            language_threshold=work.language_threshold,
+            max_duration_s=work.max_duration_s,
+        )
         return Detected(number=job.number, detection=detection)
     except AuricleError as error:
         param = error.param if isinstance(error, InvalidOptionError) else None

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, load, report, told_plainly
-from asr.cli.options import LanguagesOption, LanguageThresholdOption
+from asr.cli.options import DetectionThresholdOption, LanguagesOption
 from asr.errors import AuricleError
 from asr.languages import LANGUAGES
 from asr.option_text import split_list
@@ -15,14 +15,13 @@ from asr.transcript import LanguageDetection
 __all__ = ["detect_language"]
 
 N_SHOWN = 3
-DEFAULTS = TranscribeOptions()
 
 
 def detect_language(
     files: FilesArgument,
     *,
     languages: LanguagesOption = None,
-    language_threshold: LanguageThresholdOption = DEFAULTS.language_threshold,
+    language_threshold: DetectionThresholdOption = 0.0,
     model: ModelOption = "base",
     device: DeviceOption = Device.AUTO,
 ) -> None:

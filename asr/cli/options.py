@@ -42,6 +42,9 @@ LanguageThresholdOption = Annotated[
         help="A detection less probable than this abstains: the language is kept where one was known. 0: never.",
     ),
 ]
+DetectionThresholdOption = Annotated[
+    float, typer.Option(help="Name no language if the best is less probable than this; 0: always name one.")
+]
 
 ClipTimestampsOption = Annotated[
     str | None,

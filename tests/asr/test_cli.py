@@ -192,7 +192,7 @@ def test_the_best_languages_are_named(fake, recording):
     result = invoke("detect-language", recording, "--languages", "de,en", "--languages", "nl", "--device", "cpu")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{recording}: German (de) 62.0%, English (en) 30.0%, Dutch (nl) 5.0%\n"
-    assert fake.detections == [(("de", "en", "nl"), 0.5)]
+    assert fake.detections == [(("de", "en", "nl"), 0.0)]
     assert fake.loaded == [("base", "cpu")]
 
 

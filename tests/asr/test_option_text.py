@@ -18,6 +18,7 @@ from asr.options import TranscribeOptions
         ("10,20.5,60", ((10.0, 20.5), (60.0, None))),
         ("0,30", ((0.0, 30.0),)),
         ("90", ((90.0, None),)),
+        ("[[10.0, 20.5], [60, null]]", ((10.0, 20.5), (60.0, None))),
     ],
 )
 def test_clips(text: str, clips: object):
@@ -25,7 +26,9 @@ def test_clips(text: str, clips: object):
     assert TranscribeOptions(clip_timestamps=parse_clips(text)).clip_timestamps == clips
 
 
-@pytest.mark.parametrize("text", ["", "noon", "-20", "10-20,60", "1-2-3", "10-20;60-70", "1:00-2:00", "10-20,", "--1"])
+@pytest.mark.parametrize(
+    "text", ["", "noon", "-20", "10-20,60", "1-2-3", "10-20;60-70", "1:00-2:00", "10-20,", "--1", "[[1]]", "[[1, 2"]
+)
 def test_clips_that_are_none(text: str):
     with pytest.raises(InvalidOptionError, match="clip_timestamps: got") as caught:
         TranscribeOptions(clip_timestamps=parse_clips(text))

@@ -2,13 +2,24 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr.errors import AudioTooLongError, CheckpointError, CorruptAudioError
 from asr.options import TranscribeOptions
 from asr.tasks import Task
-from asr.transcript import LanguageDetection, Segment, Timing, Transcript
+from asr.transcript import (
+    Attempt,
+    LanguageDetection,
+    LanguageSpan,
+    Quality,
+    Segment,
+    Suppressed,
+    Timing,
+    Transcript,
+    Word,
+)
 from server.messages import ModelInfo, TranscribeWork, Work
 from server.worker_pool import Result, Update, WorkerState, WorkerStatus
 
@@ -45,6 +56,41 @@ def make_transcript(task: Task = Task.TRANSCRIBE) -> Transcript:
     )
 
 
+def make_evidence() -> Transcript:
+    """A transcript with words, doubts, something left out, two languages and two channels."""
+    attempt = Attempt(
+        temperature=0.0,
+        with_context=True,
+        avg_logprob=-1.5,
+        compression_ratio=3.0,
+        no_speech_prob=0.1,
+        rejected=("loop",),
+    )
+    words = (
+        Word(word=" Hello", start=0.0, end=0.5, probability=0.9),
+        Word(word=" there.", start=0.75, end=1.5, probability=0.5),
+    )
+    first = replace(
+        SEGMENTS[0], words=words, quality=Quality(flags=("low_probability",), attempts=(attempt,)), channel=0
+    )
+    second = replace(SEGMENTS[1], language="de", channel=1)
+    removed = Suppressed(
+        start=1.5,
+        end=2.0,
+        text=" Thanks!",
+        reason="no_voice",
+        avg_logprob=-1.0,
+        compression_ratio=1.0,
+        no_speech_prob=0.9,
+        channel=0,
+    )
+    spans = (
+        LanguageSpan(start=0.0, end=2.0, language="en", probability=0.9),
+        LanguageSpan(start=2.0, end=4.0, language="de", probability=0.8),
+    )
+    return replace(make_transcript(), segments=(first, second), suppressed=(removed,), languages=spans)
+
+
 DETECTION = LanguageDetection(language="de", language_probs={"de": 0.9, "en": 0.1})
 
 
@@ -56,6 +102,8 @@ class FakeWorkers:
         self.refusal: Exception | None = None
         self.failure: Exception | None = None
         self.fail_after_segments = 0
+        self.transcript: Transcript | None = None
+        self.detection = DETECTION
         self.works: list[Work] = []
         self.uploads: list[bytes] = []
         self.modes: list[int] = []
@@ -76,14 +124,16 @@ class FakeWorkers:
         self.uploads.append(work.path.read_bytes())
         self.modes.append(work.path.stat().st_mode & 0o777)
         if isinstance(work, TranscribeWork) and work.send_segments:
-            for index, segment in enumerate(SEGMENTS):
+            for index, segment in enumerate(self.transcript.segments if self.transcript else SEGMENTS):
                 if self.failure and index == self.fail_after_segments:
                     raise self.failure
                 yield segment
         if self.failure:
             raise self.failure
-        output = make_transcript(work.options.task) if isinstance(work, TranscribeWork) else DETECTION
-        yield Result(output=output, queue_s=0.5)
+        if isinstance(work, TranscribeWork):
+            yield Result(output=self.transcript or make_transcript(work.options.task), queue_s=0.5)
+        else:
+            yield Result(output=self.detection, queue_s=0.5)
 
 
 class StubRecognizer:
@@ -117,9 +167,18 @@ class StubRecognizer:
                 time.sleep(1)
         return make_transcript(options.task)
 
-    def detect_language(self, audio: Path, *, max_duration_s: float | None = None) -> LanguageDetection:
+    def detect_language(
+        self,
+        audio: Path,
+        *,
+        languages: Sequence[str] = (),
+        language_threshold: float = 0.0,
+        max_duration_s: float | None = None,
+    ) -> LanguageDetection:
         _check_duration(audio, max_duration_s)
-        return DETECTION
+        allowed = {code: p for code, p in DETECTION.language_probs.items() if code in (languages or self.languages)}
+        best = max(allowed, key=allowed.__getitem__)
+        return LanguageDetection(language=best if allowed[best] >= language_threshold else None, language_probs=allowed)
 
 
 def _check_duration(audio: Path, max_duration_s: float | None) -> None:

@@ -61,14 +61,32 @@ def test_the_table_is_tested_whole() -> None:
     [
         ({"colour": "red"}, "unsupported_parameter", "colour"),
         ({"timestamp_granularities[]": "word"}, "unsupported_parameter", "timestamp_granularities[]"),
-        ({"response_format": "tsv"}, "unsupported_parameter", "response_format"),
-        ({"response_format": "lrc"}, "unsupported_parameter", "response_format"),
         ({"response_format": "docx"}, "invalid_value", "response_format"),
-        ({"timestamps": "word"}, "unsupported_parameter", "timestamps"),
-        ({"plan": "parallel"}, "unsupported_parameter", "plan"),
-        ({"include": "tokens,attempts"}, "unsupported_parameter", "include"),
-        ({"include[]": ["suppressed"]}, "unsupported_parameter", "include"),
-        ({"include": "tokens"}, "invalid_value", "include"),
+        ({"response_format": "txt"}, "invalid_value", "response_format"),
+        ({"timestamps": "phoneme"}, "invalid_value", "timestamps"),
+        ({"plan": "random"}, "invalid_value", "plan"),
+        ({"include": "tokens,colours"}, "invalid_value", "include"),
+        ({"include": "suppressed", "response_format": "srt"}, "invalid_value", "include"),
+        ({"languages": "de,Klingon"}, "unsupported_language", "language"),
+        ({"languages[]": ["de", "fr"]}, "unsupported_language", "languages"),
+        ({"languages": "de", "language": "en"}, "invalid_value", "language"),
+        ({"language_threshold": "2"}, "invalid_value", "language_threshold"),
+        ({"carry_prompt": "true"}, "invalid_value", "carry_prompt"),
+        ({"hotwords": ["x"] * 51}, "invalid_value", "hotwords"),
+        ({"hotwords": "a,,b"}, "invalid_value", "hotwords"),
+        ({"hotwords": '["a'}, "invalid_value", "hotwords"),
+        ({"clip_timestamps": "noon"}, "invalid_value", "clip_timestamps"),
+        ({"clip_timestamps": "20-10"}, "invalid_value", "clip_timestamps"),
+        ({"channels": "left"}, "invalid_value", "channels"),
+        ({"vad": "perhaps"}, "invalid_value", "vad"),
+        ({"vad_threshold": "0"}, "invalid_value", "vad_threshold"),
+        ({"suppress_tokens": "-2"}, "invalid_value", "suppress_tokens"),
+        ({"suppress_tokens": "a"}, "invalid_value", "suppress_tokens"),
+        ({"max_initial_timestamp_s": "31"}, "invalid_value", "max_initial_timestamp_s"),
+        ({"max_line_width": "0", "response_format": "srt"}, "invalid_value", "max_line_width"),
+        ({"max_line_width": "42"}, "invalid_value", "max_line_width"),
+        ({"max_line_width": "42", "response_format": "tsv"}, "invalid_value", "max_line_width"),
+        ({"max_line_count": "2", "response_format": "vtt"}, "invalid_value", "max_line_count"),
         ({"language": "Klingon"}, "unsupported_language", "language"),
         ({"language": "fr"}, "unsupported_language", "language"),
         ({"task": "summarize"}, "invalid_value", "task"),
@@ -97,6 +115,17 @@ def test_no_field_is_ignored(
 @pytest.mark.parametrize("name", sorted(PLANNED_FIELDS))
 def test_planned_fields_are_refused_as_not_built_yet(client: TestClient, name: str) -> None:
     assert "not supported yet" in check_refusal(post(client, **{name: "1"}), 400, "unsupported_parameter", name)
+
+
+def test_detection_refuses_as_transcription_does(client: TestClient, workers: FakeWorkers) -> None:
+    for fields, code, param in (
+        ({"languages": "fr"}, "unsupported_language", "languages"),
+        ({"language_threshold": "-1"}, "invalid_value", "language_threshold"),
+        ({"vad": "false"}, "unsupported_parameter", "vad"),
+    ):
+        answer = client.post("/detect-language", files={"file": b"audio"}, data=fields)
+        check_refusal(answer, 400, code, param)
+    assert workers.works == []
 
 
 def test_an_unknown_model(client: TestClient) -> None:

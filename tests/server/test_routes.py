@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from service_fakes import MODEL, SEGMENTS, FakeWorkers
+from service_fakes import MODEL, SEGMENTS, FakeWorkers, make_evidence
 
-from asr.options import DEFAULT_TEMPERATURES
+from asr.formats import Layout
+from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
+from asr.transcript import LanguageDetection
 from server.errors import ApiError
+from server.forms import TranscriptionForm
 from server.messages import DetectWork, TranscribeWork
 from server.worker_pool import WorkerState, WorkerStatus
 
+OPTION_FIELDS = TranscribeOptions.__dataclass_fields__
 AUDIO = b"RIFF not really"
 
 
@@ -79,7 +84,17 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
         logprob_threshold="none",
         no_speech_threshold="0.5",
         condition_on_previous_text="false",
-        plan="sequential",
+        plan="hybrid",
+        language_threshold="0.3",
+        languages="German, en",
+        carry_prompt="true",
+        hotwords='["Smith, Ada", "Auricle"]',
+        clip_timestamps="10-20.5,60-",
+        channels="split",
+        vad="false",
+        vad_threshold="0.4",
+        suppress_tokens="-1,50",
+        max_initial_timestamp_s="2",
     )
     assert answer.status_code == 200
     options = only_work(workers).options
@@ -89,6 +104,42 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
     assert (options.patience, options.length_penalty, options.seed) == (2.0, 0.5, 7)
     assert (options.compression_ratio_threshold, options.logprob_threshold) == (2.0, None)
     assert (options.no_speech_threshold, options.condition_on_previous_text) == (0.5, False)
+    assert (options.languages, options.language_threshold, options.plan) == (("de", "en"), 0.3, Plan.HYBRID)
+    assert (options.carry_prompt, options.hotwords) == (True, ("Smith, Ada", "Auricle"))
+    assert options.clip_timestamps == ((10.0, 20.5), (60.0, None))
+    assert (options.channels, options.vad, options.vad_threshold) == (Channels.SPLIT, False, 0.4)
+    assert (options.suppress_tokens, options.max_initial_timestamp_s) == ((-1, 50), 2.0)
+    default = TranscribeOptions()
+    same = [name for name in OPTION_FIELDS if getattr(options, name) == getattr(default, name)]
+    assert same == ["word_timestamps"]  # does not go with timestamps=none; has its own test
+
+
+def test_absent_fields_are_the_library_s_defaults(client: TestClient, workers: FakeWorkers) -> None:
+    assert post(client).status_code == 200
+    assert only_work(workers).options == TranscribeOptions()
+
+
+def test_words_are_asked_for_as_timestamps(client: TestClient, workers: FakeWorkers) -> None:
+    assert post(client, timestamps="word").status_code == 200
+    assert only_work(workers).options == TranscribeOptions(word_timestamps=True)
+
+
+def test_every_option_of_the_library_is_a_field() -> None:
+    said_otherwise = {"temperatures": "temperature", "word_timestamps": "timestamps"}
+    assert {said_otherwise.get(name, name) for name in OPTION_FIELDS} <= set(TranscriptionForm.model_fields)
+    assert set(Layout.__dataclass_fields__) <= set(TranscriptionForm.model_fields)
+
+
+@pytest.mark.parametrize("spelling", [["-1,50"], ["-1", "50"], ["[-1, 50]"]])
+def test_lists_of_tokens(client: TestClient, workers: FakeWorkers, spelling: list[str]) -> None:
+    assert post(client, **{"suppress_tokens[]": spelling}).status_code == 200
+    assert only_work(workers).options.suppress_tokens == (-1, 50)
+
+
+@pytest.mark.parametrize("spelling", ["none", "[]"])
+def test_no_token_is_suppressed_on_request(client: TestClient, workers: FakeWorkers, spelling: str) -> None:
+    assert post(client, suppress_tokens=spelling).status_code == 200
+    assert only_work(workers).options.suppress_tokens == ()
 
 
 @pytest.mark.parametrize("name", ["temperature", "temperature[]"])
@@ -111,8 +162,9 @@ def test_verbose_json_has_openai_s_shape_and_more(client: TestClient) -> None:
     assert body["text"] == "Hello there. How are you?"
     assert set(body["segments"][0]) == {
         "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio",
-        "no_speech_prob",
+        "no_speech_prob", "language", "channel", "words", "quality",
     }  # fmt: skip
+    assert (body["words"], body["suppressed"], body["languages"]) == ([], [], [])
     assert body["segments"][1]["start"] == 2.0
     assert body["segments"][1]["tokens"] == [50364, 7, 50464]
     assert body["language_probs"] == {"de": 0.9, "en": 0.1}
@@ -124,12 +176,84 @@ def test_verbose_json_has_openai_s_shape_and_more(client: TestClient) -> None:
     assert body["request_id"] == answer.headers["x-request-id"]
 
 
+def test_verbose_json_has_words_evidence_and_languages(client: TestClient, workers: FakeWorkers) -> None:
+    workers.transcript = make_evidence()
+    body = post(client, response_format="verbose_json", timestamps="word").json()
+    first, second = body["segments"]
+    assert first["words"] == [
+        {"word": " Hello", "start": 0.0, "end": 0.5, "probability": 0.9},
+        {"word": " there.", "start": 0.75, "end": 1.5, "probability": 0.5},
+    ]
+    assert [word["word"] for word in body["words"]] == ["Hello", "there."]
+    assert set(body["words"][0]) == {"word", "start", "end", "probability"}
+    assert first["quality"] == {"flags": ["low_probability"]}
+    assert (first["language"], second["language"]) == ("en", "de")
+    assert (first["channel"], second["channel"]) == (0, 1)
+    assert body["suppressed"] == [
+        {
+            "start": 1.5, "end": 2.0, "text": " Thanks!", "reason": "no_voice", "avg_logprob": -1.0,
+            "compression_ratio": 1.0, "no_speech_prob": 0.9, "channel": 0,
+        }
+    ]  # fmt: skip
+    assert [(span["start"], span["language"]) for span in body["languages"]] == [(0.0, "en"), (2.0, "de")]
+
+
+def test_attempts_are_shown_on_request(client: TestClient, workers: FakeWorkers) -> None:
+    workers.transcript = make_evidence()
+    body = post(client, response_format="verbose_json", **{"include[]": "attempts"}).json()
+    assert body["segments"][0]["quality"]["attempts"] == [
+        {
+            "temperature": 0.0, "with_context": True, "avg_logprob": -1.5, "compression_ratio": 3.0,
+            "no_speech_prob": 0.1, "rejected": ["loop"],
+        }
+    ]  # fmt: skip
+    assert body["segments"][1]["quality"]["attempts"] == []
+
+
+@pytest.mark.parametrize(
+    ("include", "in_body", "in_segments"),
+    [
+        ("logprobs", {"segments"}, {"avg_logprob", "words"}),
+        ("tokens", {"segments"}, {"tokens"}),
+        ("attempts", {"segments"}, {"quality"}),
+        ("suppressed", {"suppressed"}, set()),
+        ("suppressed,tokens", {"segments", "suppressed"}, {"tokens"}),
+    ],
+)
+def test_json_shows_what_is_included(
+    client: TestClient, workers: FakeWorkers, include: str, in_body: set[str], in_segments: set[str]
+) -> None:
+    workers.transcript = make_evidence()
+    body = post(client, include=include).json()
+    assert set(body) == {"text"} | in_body
+    for segment in body.get("segments", []):
+        assert set(segment) == {"id", "start", "end", "text"} | in_segments
+    if "logprobs" in include:
+        assert (body["segments"][0]["avg_logprob"], body["segments"][0]["words"][1]["probability"]) == (-0.25, 0.5)
+
+
+def test_channels_and_words_are_in_the_subtitles(client: TestClient, workers: FakeWorkers) -> None:
+    workers.transcript = make_evidence()
+    assert "<v Channel 1>Hello<00:00:00.750><c> there.</c>" in post(client, response_format="vtt").text
+    assert "[channel 2] How are you?" in post(client, response_format="srt").text
+
+
+def test_subtitles_are_laid_out(client: TestClient) -> None:
+    limits = {"max_line_width": "6", "max_line_count": "1", "max_words_per_line": "5"}
+    answer = post(client, response_format="srt", **limits)
+    assert [line for line in answer.text.split("\n") if line[:1].isalpha()] == ["Hello", "there.", "How", "are", "you?"]
+    assert events(post(client, response_format="srt", stream="true", **limits))[-1] == ("done", answer.text)
+    assert post(client, response_format="text", max_words_per_line="1").text == "Hello\nthere.\nHow\nare\nyou?\n"
+
+
 @pytest.mark.parametrize(
     ("response_format", "media_type", "start"),
     [
         ("text", "text/plain", "Hello there.\nHow are you?"),
         ("srt", "text/plain", "1\n00:00:00,000 --> 00:00:01,500\nHello there.\n\n2\n"),
         ("vtt", "text/vtt", "WEBVTT\n\n"),
+        ("tsv", "text/tab-separated-values", "start\tend\ttext\n0\t1500\tHello there.\n"),
+        ("lrc", "text/plain", "[00:00.00]Hello there.\n[00:02.00]How are you?\n"),
     ],
 )
 def test_text_formats(client: TestClient, response_format: str, media_type: str, start: str) -> None:
@@ -156,6 +280,39 @@ def test_detect_language_speaks_two_dialects(client: TestClient, workers: FakeWo
         "confidence": 0.9,
     }
     assert isinstance(workers.works[0], DetectWork)
+
+
+def test_detection_among_some_languages(client: TestClient, workers: FakeWorkers) -> None:
+    assert post(client, "/detect-language", languages="German,en", language_threshold="0.7").status_code == 200
+    work = workers.works[0]
+    assert isinstance(work, DetectWork)
+    assert (work.languages, work.language_threshold) == (("de", "en"), 0.7)
+    post(client, "/detect-language")
+    assert workers.works[1] == replace(work, path=workers.works[1].path, languages=(), language_threshold=0.0)
+
+
+def test_no_language_is_an_answer(client: TestClient, workers: FakeWorkers) -> None:
+    workers.detection = LanguageDetection(language=None, language_probs={"de": 0.4, "en": 0.3})
+    answer = post(client, "/detect-language", language_threshold="0.5")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "language": None,
+        "language_probs": {"de": 0.4, "en": 0.3},
+        "detected_language": None,
+        "language_code": None,
+        "confidence": 0.4,
+    }
+
+
+def test_streamed_segments_carry_words_and_quality(client: TestClient, workers: FakeWorkers) -> None:
+    workers.transcript = make_evidence()
+    found = events(post(client, stream="true", timestamps="word", include="attempts"))
+    first = json.loads(found[0][1])
+    assert [word["word"] for word in first["words"]] == [" Hello", " there."]
+    assert first["quality"]["flags"] == ["low_probability"]
+    assert first["quality"]["attempts"][0]["rejected"] == ["loop"]
+    plain = json.loads(events(post(client, stream="true"))[0][1])
+    assert plain["quality"] == {"flags": ["low_probability"]}
 
 
 def test_a_stream_has_each_segment_and_then_the_whole(client: TestClient, workers: FakeWorkers) -> None:
@@ -224,4 +381,12 @@ def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
     assert form["required"] == ["file"]
     assert "$ref" not in json.dumps(form)
     assert all(field["description"] for field in form["properties"].values())
-    assert form["properties"]["response_format"]["enum"] == ["json", "verbose_json", "text", "srt", "vtt"]
+    assert form["properties"]["response_format"]["enum"] == [
+        "json", "verbose_json", "text", "srt", "vtt", "tsv", "lrc",
+    ]  # fmt: skip
+    assert form["properties"]["plan"]["enum"] == ["sequential", "parallel", "hybrid"]
+    assert form["properties"]["clip_timestamps"]["type"] == "string"
+    assert form["properties"]["hotwords"]["type"] == "array"
+    detection = paths["/detect-language"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(detection["properties"]) == {"file", "model", "languages", "language_threshold"}
+    assert all(field["description"] for field in detection["properties"].values())

@@ -15,6 +15,7 @@ import pytest
 from service_fakes import DETECTION, SEGMENTS, die_while_loading, fail_to_load, load_slowly, load_stub, make_transcript
 
 from asr.options import TranscribeOptions
+from asr.transcript import LanguageDetection
 from server.errors import ApiError
 from server.messages import DetectWork, TranscribeWork
 from server.worker import RecognizerFactory
@@ -88,6 +89,12 @@ def test_segments_come_first_and_the_result_last(tmp_path: Path) -> None:
         (detected,) = await updates(pool, DetectWork(path=folder / "upload-speech", max_duration_s=100))
         assert isinstance(detected, Result)
         assert detected.output == DETECTION
+        unsure = DetectWork(
+            path=folder / "upload-speech", max_duration_s=100, languages=("en",), language_threshold=0.5
+        )
+        (detected,) = await updates(pool, unsure)
+        assert isinstance(detected, Result)
+        assert detected.output == LanguageDetection(language=None, language_probs={"en": 0.1})
 
     over_ready_pool(check, tmp_path)
 

@@ -1,11 +1,15 @@
 """Words from placed tokens; every token of the test tokenizer is one byte, so that characters span tokens."""
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asr.decoding.types import DecodingResult, TokenTime
+from asr.audio import load_audio
+from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, TokenTime
 from asr.errors import AuricleError
+from asr.features import HOP_LENGTH, N_SAMPLES, log_mel_spectrogram
+from asr.prompt import TaskPrompt
 from asr.segments import split_segments
 from asr.transcript import Word
 from asr.words import snap_words, words_of_segments
@@ -203,3 +207,27 @@ def test_snapping_never_reorders(word_edges, speech_edges):
         if heard:
             assert (after.start, after.end) == (max(before.start, heard[0][0]), min(before.end, heard[-1][1]))
         assert abs(after.start - before.start) < max(0.5 + before.end - before.start, 0.5)
+
+
+# openai-whisper 20250625 on the same weights in float32: beam 5, temperature 0, word_timestamps.
+JFK = [
+    (" And", 0.0, 0.52), (" so,", 0.52, 0.84), (" my", 1.06, 1.2), (" fellow", 1.2, 1.56), (" Americans,", 1.56, 2.1),
+    (" ask", 3.3, 3.74), (" not", 3.74, 4.24), (" what", 4.24, 5.52), (" your", 5.52, 5.76), (" country", 5.76, 6.24),
+]  # fmt: skip
+
+
+@pytest.mark.weights
+def test_word_times_are_the_reference_implementations(shared, base):
+    waveform = load_audio(shared / "golden" / "audio" / "jfk-jfk.flac")
+    samples = torch.from_numpy(waveform.samples)
+    n_frames = len(samples) // HOP_LENGTH
+    mel = log_mel_spectrogram(samples, n_mels=base.n_mels, padding_samples=N_SAMPLES)[:, :n_frames]
+    options = DecodingOptions(strategy=BeamSearch(beam_size=5), token_times=True)
+    request = DecodeRequest(mel=mel, prompt=TaskPrompt(language="en"), options=options)
+    (result,) = base.decoder.decode([request])
+    segments = segments_of(result, base.tokenizer, n_frames)
+    placed = words_of_segments(segments, result, base.tokenizer, language="en", offset=0.0, end=waveform.duration)
+    words = [word for words in placed for word in words]
+    assert [word.word for word in words[: len(JFK)]] == [text for text, _, _ in JFK]
+    for word, (text, start, end) in zip(words, JFK, strict=False):
+        assert (word.start, word.end) == pytest.approx((start, end), abs=0.041), text

@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from asr.languages import LANGUAGES
 from eval.scoring import NO_LANGUAGE
+from eval.scoring.clips import SEVERAL
 
 __all__ = ["corpus_language_label", "labelled", "language_label", "length_label"]
 
 NO_SPEECH = "no speech"
+SEVERAL_LANGUAGES = "several languages"
 
 Group = TypeVar("Group")
 
@@ -25,6 +27,8 @@ def language_label(code: str | None) -> str:
     """``de German``; the code alone where Whisper has no such language."""
     if code is None or code == NO_LANGUAGE:
         return NO_SPEECH
+    if code == SEVERAL:
+        return SEVERAL_LANGUAGES
     return f"{code} {LANGUAGES[code]}" if code in LANGUAGES else code
 
 

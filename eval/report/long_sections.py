@@ -121,7 +121,7 @@ def timeline_section(timeline: LanguageTimeline) -> Section:
             ),
         ),
         Table(
-            caption="Seconds of each language, and what they were taken for",
+            caption="Seconds of speech by language",
             columns=columns("spoken", "found", "seconds", "of the language's", texts=("found",)),
             rows=tuple(_confusion_rows(timeline)),
         ),

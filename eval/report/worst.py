@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from eval.normalizers import Unit
 from eval.report.document import WorstClip, percent
-from eval.scoring import NO_LANGUAGE
+from eval.scoring.clips import language_of
 from eval.scoring.types import ClipScore, TranscriptionScores, TranslatedClip, TranslationScores
 from eval.wer import align_characters, align_words
 
@@ -25,7 +25,7 @@ def worst_transcriptions(scores: TranscriptionScores, n: int) -> tuple[WorstClip
     rates = {name: group.counts.rate or 0.0 for name, group in scores.languages.items()}
 
     def excess(clip: ClipScore) -> float:
-        return clip.counts.n_errors - rates.get(clip.reference.language or NO_LANGUAGE, 0.0) * clip.counts.n_ref
+        return clip.counts.n_errors - rates.get(language_of(clip.reference), 0.0) * clip.counts.n_ref
 
     ordered = sorted((clip for clip in scores.clips if clip.counts.n_errors), key=lambda clip: (-excess(clip), clip.id))
     return tuple(_transcription(clip) for clip in _varied(ordered, n, lambda clip: clip.reference.language or ""))

@@ -11,16 +11,19 @@ from eval.scoring.types import RealTime
 __all__ = [
     "NO_DATASET",
     "NO_LANGUAGE",
+    "SEVERAL",
     "Draw",
     "answered_clips",
     "cluster_of",
     "duration_of",
     "grouped",
+    "language_of",
     "real_time",
     "what_to_draw",
 ]
 
 NO_LANGUAGE = "none"  # the row of clips in which nobody speaks
+SEVERAL = "several"  # the row of recordings joined of clips in several languages
 NO_DATASET = "none"
 MIN_CLUSTERS = 5  # fewer cannot show how much speakers differ: the intervals of 2 to 4 came out next to nothing
 
@@ -66,6 +69,13 @@ def what_to_draw(clips: Iterable[tuple[str, Reference]]) -> Draw:
     n_clusters = len(set(speakers))
     few_voices = n_clusters < MIN_CLUSTERS and len(ids) > 1  # a single clip has no interval to warn of
     return Draw(clusters=ids if few_voices else speakers, n_clusters=n_clusters, few_voices=few_voices)
+
+
+def language_of(reference: Reference) -> str:
+    """The name of a clip's row among languages."""
+    if reference.language is None and any(part.language for part in reference.parts):
+        return SEVERAL
+    return reference.language or NO_LANGUAGE
 
 
 def duration_of(reference: Reference, hypothesis: Hypothesis) -> float | None:

@@ -18,7 +18,7 @@ from eval.hypotheses import ConfigDifference, Reference, StoredRun, config_diffe
 from eval.jobs import Job
 from eval.normalizers import NormalizerName
 from eval.scoring.bootstrap import Difference, Statistic, paired_difference, ratio, sum_by_cluster
-from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, cluster_of, grouped
+from eval.scoring.clips import NO_DATASET, cluster_of, grouped, language_of
 from eval.scoring.error_rates import score_clips
 from eval.scoring.evidence import WordTimes
 from eval.scoring.jobs import job_of
@@ -263,7 +263,7 @@ def _compare(clips: Sequence[_Clip], measure: Measure, statistic: Statistic) -> 
     def groups(name: Callable[[_Clip], str]) -> dict[str, ComparedGroup]:
         return {each: _compare_group(members, statistic) for each, members in grouped(clips, name).items()}
 
-    languages = groups(lambda clip: clip.reference.language or NO_LANGUAGE)
+    languages = groups(lambda clip: language_of(clip.reference))
     datasets = groups(lambda clip: clip.reference.dataset or NO_DATASET)
     corrected = _holm([*languages.values(), *datasets.values()])
     return ComparedMeasure(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asr.transcript import Word
 from eval.normalizers import NormalizerName, normalizer_for
-from eval.scoring.clips import NO_LANGUAGE, grouped
+from eval.scoring.clips import grouped, language_of
 from eval.scoring.evidence import ConfidenceBin, WordConfidence, WordConfidenceGroup
 from eval.scoring.types import ClipScore
 from eval.scoring.word_matching import find_words, normalize_words, split_units
@@ -86,7 +86,7 @@ def _judge(clip: ClipScore, words: Sequence[Word], name: NormalizerName) -> _Cli
         for number in written.positions
         if not math.isnan(words[number].probability)
     ]
-    return _Clip(language=language or NO_LANGUAGE, judged=judged, n_unclear=written.n_words - len(judged))
+    return _Clip(language=language_of(clip.reference), judged=judged, n_unclear=written.n_words - len(judged))
 
 
 def _group(clips: Sequence[_Clip]) -> WordConfidenceGroup | None:

@@ -13,10 +13,10 @@ from eval.normalizers import NormalizerName, Unit, normalizer_for, unit_for
 from eval.scoring.bootstrap import intervals, ratio, sum_by_cluster
 from eval.scoring.clips import (
     NO_DATASET,
-    NO_LANGUAGE,
     answered_clips,
     duration_of,
     grouped,
+    language_of,
     real_time,
     what_to_draw,
 )
@@ -163,7 +163,7 @@ def _groups(clips: Iterable[ClipScore], key: Callable[[ClipScore], str]) -> dict
 
 
 def _language(clip: ClipScore) -> str:
-    return clip.reference.language or NO_LANGUAGE
+    return language_of(clip.reference)
 
 
 def _dataset(clip: ClipScore) -> str:

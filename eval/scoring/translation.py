@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from eval.hypotheses import StoredRun
 from eval.scoring.bootstrap import Counts, intervals, sum_by_cluster
-from eval.scoring.clips import NO_DATASET, NO_LANGUAGE, answered_clips, grouped, real_time, what_to_draw
+from eval.scoring.clips import NO_DATASET, answered_clips, grouped, language_of, real_time, what_to_draw
 from eval.scoring.types import TranslatedClip, TranslationGroup, TranslationScores
 
 __all__ = ["NgramCounts", "bleu", "chrf", "count_ngrams", "score_translations"]
@@ -129,7 +129,7 @@ def _groups(clips: Iterable[_Counted], key: Callable[[_Counted], str]) -> dict[s
 
 
 def _language(counted: _Counted) -> str:
-    return counted.clip.reference.language or NO_LANGUAGE
+    return language_of(counted.clip.reference)
 
 
 def _dataset(counted: _Counted) -> str:

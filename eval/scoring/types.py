@@ -152,7 +152,7 @@ class TranscriptionScores:
     characters: ErrorGroup
     """The clips of ``overall`` that are counted by character."""
     languages: Mapping[str, ErrorGroup]
-    """By code; ``none``: nobody speaks."""
+    """By code; ``none``: nobody speaks, ``several``: joined of clips in several languages."""
     datasets: Mapping[str, ErrorGroup]
     dataset_languages: Mapping[str, ErrorGroup]
     """By dataset and language, ``fleurs/de``."""

@@ -13,7 +13,7 @@ import numpy as np
 from asr.transcript import Word
 from eval.hypotheses import Hypothesis, StoredRun
 from eval.normalizers import NormalizerName, normalizer_for, unit_for
-from eval.scoring.clips import NO_LANGUAGE, grouped
+from eval.scoring.clips import grouped, language_of
 from eval.scoring.drift import drift
 from eval.scoring.evidence import TimeErrors, WordTimeGroup, WordTimes
 from eval.scoring.word_matching import NormalizedWords, match_words, normalize_words
@@ -92,7 +92,7 @@ def _clip(a: StoredRun, b: StoredRun, clip_id: str, name: NormalizerName) -> _Cl
         for words in (words_a, words_b)
     )
     return _Clip(
-        language=language or NO_LANGUAGE,
+        language=language_of(a.references[clip_id]),
         a=in_a,
         b=in_b,
         differences=word_differences(words_a, words_b, match_words(in_a, in_b)),

@@ -50,6 +50,12 @@ def test_recordings_are_added_up(make_run) -> None:
     assert [each.id for each in timeline.clips] == ["clip-0", "clip-1"]
 
 
+def test_a_recording_in_several_languages_has_a_row_of_its_own(make_run) -> None:
+    truth = parts((0, 10, "en"), (10, 20, "de"))
+    run = make_run(({"text": "a", "parts": truth, "language": None}, "a"), ({"text": "", "language": None}, ""))
+    assert set(score_transcriptions(run).languages) == {"none", "several"}
+
+
 def test_a_run_that_says_nothing_of_languages(make_run) -> None:
     run = make_run(({"text": "a", "parts": parts((0, 1, "en"))}, "a"))
     assert score_transcriptions(run).timeline is None

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from asr.options import TranscribeOptions
+from asr.transcript import LanguageSpan, Suppressed, Word
 from eval.errors import ClipError, TargetUnavailableError
 from eval.targets.http import HttpService, json_object
 from eval.targets.types import PhaseTimes, Reply, package_version
@@ -23,12 +24,10 @@ NEXT_STEP = (
     "Start the service (`auricle-serve`) or correct --server and --model; the same command then continues where it "
     "stopped."
 )
-ABSENT_AT_DEFAULT = (
-    "languages", "language_threshold", "carry_prompt", "hotwords", "clip_timestamps", "channels", "suppress_tokens",
-    "vad", "vad_threshold",
-)  # fmt: skip  # older services refuse these fields, whose absence means the same default to every service
 NO_FIELD = ("max_initial_timestamp_s",)  # options that the service's form cannot say
-NONE_WORD = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")  # None: no such test
+NONE_WORD = (
+    "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold", "suppress_tokens",
+)  # fmt: skip  # None or nothing: no such test
 
 
 class ServerTarget:
@@ -66,7 +65,7 @@ class ServerTarget:
         }
 
     def settings(self, options: TranscribeOptions) -> Mapping[str, Any]:
-        """Every option; nearly all are sent even at their default, so that the service's own decides nothing."""
+        """Every option: each is sent, even at its default, so that the service's own defaults decide nothing."""
         _form(options)
         return asdict(options)
 
@@ -74,17 +73,12 @@ class ServerTarget:
         """Post one file to ``/transcribe``."""
         body = self._ask("/transcribe", {"response_format": "verbose_json", **_form(options)}, path)
         try:
-            text, times = str(body["text"]), _times(body.get("timing"))
+            reply = _reply(body, with_words=options.word_timestamps)
         except (KeyError, TypeError, ValueError) as error:
-            raise ClipError("unexpected_response", f"got {sorted(body)}, expected text and timing") from error
-        self._check_same_model(body.get("model_hash"))
-        return Reply(
-            text=text,
-            language=body.get("language"),
-            duration=body.get("duration"),
-            model_hash=body.get("model_hash"),
-            times=times,
-        )
+            message = f"got {sorted(body)} ({error}), expected text and timing as /transcribe has them"
+            raise ClipError("unexpected_response", message) from error
+        self._check_same_model(reply.model_hash)
+        return reply
 
     def detect_language(self, path: Path) -> Reply:
         """Post one file to ``/detect-language``."""
@@ -104,6 +98,20 @@ class ServerTarget:
             )
 
 
+def _reply(body: Mapping[str, Any], *, with_words: bool) -> Reply:
+    words = tuple(Word(**word) for segment in body.get("segments", ()) for word in segment.get("words", ()))
+    return Reply(
+        text=str(body["text"]),
+        language=body.get("language"),
+        duration=body.get("duration"),
+        model_hash=body.get("model_hash"),
+        times=_times(body.get("timing")),
+        words=words if with_words else None,
+        languages=tuple(LanguageSpan(**span) for span in body.get("languages", ())),
+        suppressed=tuple(Suppressed(**each) for each in body.get("suppressed", ())),
+    )
+
+
 def _times(timing: Mapping[str, Any] | None) -> PhaseTimes | None:
     if timing is None:
         return None
@@ -118,15 +126,12 @@ def _form(options: TranscribeOptions) -> dict[str, str]:
     for name in NO_FIELD:
         if values.pop(name) != getattr(defaults, name):
             raise TargetUnavailableError(f"{name}: the service has no such field; leave the option out")
-    for name in ABSENT_AT_DEFAULT:
-        if values[name] == asdict(defaults)[name]:
-            del values[name]
     values["timestamps"] = _timestamps(options)
     del values["word_timestamps"]
     values["temperature"] = ",".join(map(str, values.pop("temperatures")))
     for name in NONE_WORD:
-        values[name] = "none" if values[name] is None else values[name]
-    return {name: _as_text(value) for name, value in values.items() if value is not None and value != ""}
+        values[name] = "none" if values[name] in {None, ()} else values[name]
+    return {name: _as_text(value) for name, value in values.items() if value not in {None, "", ()}}
 
 
 def _timestamps(options: TranscribeOptions) -> str:

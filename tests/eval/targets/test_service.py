@@ -4,8 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asr.options import TranscribeOptions
+from asr.options import Channels, Plan, TranscribeOptions
 from asr.tasks import Task
+from asr.transcript import LanguageSpan, Suppressed, Word
 from eval.errors import ClipError, TargetUnavailableError
 from eval.targets import PhaseTimes, ServerTarget
 from eval.targets.http import PATIENCE_S
@@ -50,6 +51,21 @@ def form_of(request: httpx.Request) -> list[tuple[str, str]]:
             logprob_threshold=None,
             no_speech_threshold=0.1 + 0.2,
             condition_on_previous_text=False,
+            suppress_tokens=(),
+        ),
+        TranscribeOptions(
+            languages=("de", "en"),
+            language_threshold=0.3,
+            word_timestamps=True,
+            prompt="Ada",
+            carry_prompt=True,
+            hotwords=("Smith, Ada", "Größe"),
+            clip_timestamps=((0.5, 2.25), (3.0, None)),
+            channels=Channels.SPLIT,
+            vad=False,
+            vad_threshold=0.25,
+            suppress_tokens=(-1, 50),
+            plan=Plan.PARALLEL,
         ),
     ],
 )
@@ -70,6 +86,19 @@ def test_the_service_reads_the_very_options_that_were_asked_for(clip: Path, opti
     form = parse_form(TranscriptionForm, form_of(seen[0]))
     assert form.options(Task(form.task)) == options
     assert (form.model, form.response_format) == ("base", "verbose_json")
+
+
+def test_words_spans_and_what_was_left_out_come_back(clip: Path) -> None:
+    word = {"word": " hello", "start": 0.1, "end": 0.5, "probability": 0.9}
+    scores = {"avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.9}
+    suppressed = {"start": 1.0, "end": 1.5, "text": " Thank you.", "reason": "silence", "channel": None, **scores}
+    span = {"start": 0.0, "end": 1.5, "language": "en", "probability": 0.9}
+    body = OK | {"segments": [{"words": [word]}], "suppressed": [suppressed], "languages": [span]}
+    target, _ = make_server(lambda _: httpx.Response(200, json=body))
+    reply = target.transcribe(clip, TranscribeOptions(word_timestamps=True))
+    assert reply.words == (Word(**word),)
+    assert (reply.languages, reply.suppressed) == ((LanguageSpan(**span),), (Suppressed(**suppressed),))
+    assert target.transcribe(clip, TranscribeOptions()).words is None
 
 
 def test_an_option_without_a_field_is_refused(clip: Path) -> None:

@@ -1,13 +1,20 @@
 """A tiny random model and its tokenizer: everything but the words can be tested without real weights."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from asr.decoding import DecodingResult
+from asr.longform import LanguageWindow, LongFormSession, Window
 from asr.model import ModelDimensions, Whisper
 from asr.tokenizer import N_SPECIALS_AFTER_LANGUAGES, N_TIMESTAMPS, Tokenizer
+from asr.transcript import Segment
+from asr.voice_activity import FRAME_S, VoiceActivity
 
 N_LANGUAGES = 99
 
@@ -78,3 +85,83 @@ def random_model(dims: ModelDimensions, seed: int = 0) -> Whisper:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_dims) -> Whisper:
     return random_model(tiny_dims)
+
+
+# --- long recordings without a model: results and voice activity written by hand ---
+
+
+@pytest.fixture(scope="session")
+def result_of(tokenizer) -> Callable[..., DecodingResult]:
+    """ "0 ab 100" → <|0.00|>, the tokens of " ab", <|2.00|>: numbers are steps, words text, _ a lone space."""
+
+    def build(pattern: str = "0 ab 100", **fields) -> DecodingResult:
+        tokens: list[int] = []
+        for part in pattern.split():
+            if part.isdigit():
+                tokens.append(tokenizer.timestamp_begin + int(part))
+            else:
+                tokens += tokenizer.encode(" " if part == "_" else " " + part)
+        values = {
+            "tokens": tuple(tokens), "text": tokenizer.decode(tokens), "language": "en", "language_probs": {},
+            "avg_logprob": -0.3, "no_speech_prob": 0.01, "compression_ratio": 1.2, "temperature": 0.0,
+        }  # fmt: skip
+        return DecodingResult(**values | fields)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def activity_of() -> Callable[..., VoiceActivity]:
+    """((3.2, 0.9), (1.6, 0.0)): 3.2 s with a voice of probability 0.9, then silence; lengths are whole frames."""
+
+    def build(*runs: tuple[float, float]) -> VoiceActivity:
+        frames = [np.full(round(length / FRAME_S), probability, np.float32) for length, probability in runs]
+        probabilities = np.concatenate([np.zeros(0, np.float32), *frames])
+        return VoiceActivity(probabilities=probabilities, duration=len(probabilities) * FRAME_S)
+
+    return build
+
+
+@dataclass(slots=True)
+class Drive:
+    """What happened while a session was driven to its end."""
+
+    windows: list[Window] = field(default_factory=list)
+    """In the order in which they were answered."""
+    heard: list[LanguageWindow] = field(default_factory=list)
+    batches: list[list[Window | LanguageWindow]] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def drive() -> Callable[..., Drive]:
+    """Answer all windows of a session until there are none; fails after ``max_windows``."""
+
+    def run(
+        session: LongFormSession,
+        answer: Callable[[Window], DecodingResult],
+        languages: Callable[[LanguageWindow], Mapping[str, float]] = lambda _: {"en": 1.0},
+        *,
+        limit: int = 8,
+        max_windows: int = 5000,
+        order: Callable[[list[Window | LanguageWindow]], list[Window | LanguageWindow]] = list,
+    ) -> Drive:
+        done = Drive()
+        while batch := session.next_windows(limit):
+            assert len(batch) <= limit
+            done.batches.append(batch)
+            for window in order(batch):
+                if isinstance(window, LanguageWindow):
+                    done.heard.append(window)
+                    session.accept_language(window, languages(window))
+                    continue
+                done.windows.append(window)
+                assert len(done.windows) <= max_windows
+                # As if decoded at the temperature that was asked for.
+                result = replace(answer(window), temperature=window.options.strategy.temperature)
+                session.accept(window, result)
+            done.segments += session.pop_segments()
+        done.segments += session.pop_segments()
+        return done
+
+    return run

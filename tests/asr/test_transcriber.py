@@ -1,22 +1,178 @@
-"""The front door with real weights: parity with the reference's own walk, and one way in for every input."""
+"""The front door: every plan with a tiny random model; with real weights, parity with the reference's own walk."""
 
 import itertools
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.io.wavfile
 import torch
 
 from asr.audio import Waveform, load_audio
+from asr.checkpoint import Checkpoint
 from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, UnsupportedLanguageError
-from asr.options import TranscribeOptions
+from asr.features import SAMPLE_RATE
+from asr.model import ModelDimensions
+from asr.options import Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from asr.transcriber import Progress, Transcriber
 from asr.transcript import Segment
 
-pytestmark = pytest.mark.weights
-
+weights = pytest.mark.weights
 FAST = TranscribeOptions(beam_size=1, temperatures=(0.0,), language="en")
+
+
+# --- a tiny random model ---
+
+TINY = TranscribeOptions(beam_size=1, temperatures=(0.0,), seed=0)
+ALL_PLANS = pytest.mark.parametrize("plan", Plan)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model, tokenizer_path) -> Transcriber:
+    dims: ModelDimensions = tiny_model.dims
+    checkpoint = Checkpoint(
+        dims=dims,
+        state_dict=tiny_model.state_dict(),
+        tokenizer_path=tokenizer_path,
+        alignment_heads=((1, 0), (1, 1)),
+        source_sha256="0" * 64,
+    )
+    return Transcriber(checkpoint, name="tiny-random", device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.fixture
+def voice(monkeypatch, activity_of) -> None:
+    """The speech detector hears talk in noise: 4 s of it, half a second of pause, and so on; none in silence."""
+
+    def probabilities(_, samples: np.ndarray) -> object:
+        seconds = len(samples) / SAMPLE_RATE
+        talk = 0.9 if np.abs(samples).max(initial=0.0) > 0 else 0.0
+        n_turns = int(seconds / 4.48)
+        rest = seconds - n_turns * 4.48
+        activity = activity_of(*[(4.0, talk), (0.48, 0.0)] * n_turns, (rest + 0.032, talk))
+        return replace(activity, duration=seconds)
+
+    monkeypatch.setattr("asr.vad.SpeechDetector.probabilities", probabilities)
+
+
+def waveform(samples: np.ndarray) -> Waveform:
+    return Waveform(samples=samples.astype(np.float32))
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal(int(seconds * SAMPLE_RATE)).astype(np.float32)
+
+
+@ALL_PLANS
+@pytest.mark.parametrize("language", ["en", None])
+@pytest.mark.usefixtures("voice")
+def test_noise_with_a_voice_in_every_plan(tiny, plan, language):
+    options = replace(TINY, plan=plan, language=language, word_timestamps=True, hotwords=("Auricle",), prompt="A call.")
+    recording = waveform(noise(40))
+    heard: list[Segment] = []
+    progress: list[Progress] = []
+    transcript = tiny.transcribe(recording, options, on_segment=heard.append, on_progress=progress.append)
+    assert transcript.segments
+    assert tuple(heard) == transcript.segments
+    assert tuple(tiny.stream(recording, options)) == transcript.segments
+    assert [segment.id for segment in heard] == list(range(len(heard)))
+    assert [segment.start for segment in heard] == sorted(segment.start for segment in heard)
+    for segment in heard:
+        assert 0 <= segment.start <= segment.end <= 40
+        assert segment.quality.attempts
+        assert "".join(word.word for word in segment.words) == segment.text
+        assert segment.language == (language or transcript.languages[0].language)
+    assert bool(transcript.languages) == bool(transcript.language_probs) == (language is None)
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert progress[-1] == Progress(done=40, duration=40)
+
+
+@ALL_PLANS
+@pytest.mark.parametrize("seconds", [0.2, 31.0])
+@pytest.mark.usefixtures("voice")
+def test_nothing_is_decoded_in_silence(tiny, plan, seconds):
+    before = tiny.decoder.decode_s
+    transcript = tiny.transcribe(waveform(np.zeros(int(seconds * SAMPLE_RATE))), replace(TINY, plan=plan))
+    assert (transcript.segments, transcript.suppressed, transcript.languages, transcript.text) == ((), (), (), "")
+    assert tiny.decoder.decode_s == before
+
+
+@ALL_PLANS
+@pytest.mark.usefixtures("voice")
+def test_without_voice_detection_silence_is_decoded(tiny, plan):
+    options = replace(TINY, plan=plan, vad=False, language="en", no_speech_threshold=None)
+    transcript = tiny.transcribe(waveform(np.zeros(5 * SAMPLE_RATE)), options)
+    assert transcript.segments
+    assert not transcript.suppressed
+
+
+@ALL_PLANS
+@pytest.mark.usefixtures("voice")
+def test_channels_are_merged_by_time(tiny, tmp_path, plan):
+    both = np.stack([noise(12, 1), noise(12, 2)], axis=1)
+    both[: 6 * SAMPLE_RATE, 1] = 0.0
+    scipy.io.wavfile.write(tmp_path / "call.wav", SAMPLE_RATE, both)
+    options = replace(TINY, plan=plan, language="en", channels=Channels.SPLIT)
+    transcript = tiny.transcribe(tmp_path / "call.wav", options)
+    assert {segment.channel for segment in transcript.segments} == {0, 1}
+    assert [segment.start for segment in transcript.segments] == sorted(each.start for each in transcript.segments)
+    assert [segment.id for segment in transcript.segments] == list(range(len(transcript.segments)))
+    assert tuple(tiny.stream(tmp_path / "call.wav", options)) == transcript.segments
+
+
+def test_a_waveform_has_no_channels_to_split(tiny):
+    with pytest.raises(InvalidOptionError, match="channels"):
+        tiny.transcribe(waveform(noise(1)), replace(TINY, channels=Channels.SPLIT))
+
+
+@pytest.mark.usefixtures("voice")
+def test_segments_of_a_mix_have_no_channel(tiny):
+    transcript = tiny.transcribe(waveform(noise(5)), replace(TINY, language="en"))
+    assert {segment.channel for segment in transcript.segments} == {None}
+
+
+@pytest.mark.usefixtures("voice")
+def test_only_clips_are_transcribed(tiny):
+    options = replace(TINY, language="en", clip_timestamps=((2.0, 4.0), (6.0, 7.5)))
+    transcript = tiny.transcribe(waveform(noise(10)), options)
+    assert transcript.segments
+    for segment in transcript.segments:
+        assert any(low <= segment.start <= segment.end <= high for low, high in ((2.0, 4.0), (6.0, 7.5)))
+
+
+@pytest.mark.parametrize("token", [51865, 10**6])
+def test_tokens_beyond_the_vocabulary_are_refused(tiny, token):
+    with pytest.raises(InvalidOptionError, match=f"suppress_tokens: got {token}, this model has 51865") as caught:
+        tiny.transcribe(waveform(noise(1)), replace(TINY, suppress_tokens=(token,)))
+    assert caught.value.param == "suppress_tokens"
+
+
+@pytest.mark.usefixtures("voice")
+def test_suppressed_tokens_never_appear(tiny):
+    def tokens(*suppressed: int) -> set[int]:
+        options = replace(TINY, language="en", suppress_tokens=suppressed, logprob_threshold=None)
+        return {token for segment in tiny.stream(waveform(noise(4)), options) for token in segment.tokens}
+
+    frequent = max(token for token in tokens() if token < tiny.tokenizer.eot)
+    assert frequent not in tokens(frequent)
+
+
+@pytest.mark.usefixtures("voice")
+def test_a_language_is_detected_in_silence_too(tiny):
+    detection = tiny.detect_language(waveform(np.zeros(SAMPLE_RATE)), languages=("de", "fr"))
+    assert detection.language in {"de", "fr"}
+
+
+@pytest.mark.usefixtures("voice")
+def test_an_unclear_language_is_a_warning(tiny):
+    transcript = tiny.transcribe(waveform(noise(5)), replace(TINY, language_threshold=1.0, languages=("de", "fr")))
+    assert "the language is uncertain" in transcript.warnings[-1]
+    assert transcript.language in {"de", "fr"}
+
+
+# --- real weights ---
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +180,7 @@ def jfk(shared) -> Waveform:
     return load_audio(shared / "golden" / "audio" / "jfk-jfk.flac")
 
 
+@weights
 def test_the_walk_equals_the_reference(base, shared):
     golden = json.loads((shared / "golden" / "longform.json").read_text())
     expected = [segment for segment in golden["greedy"] if segment["start"] < 90]
@@ -36,6 +193,7 @@ def test_the_walk_equals_the_reference(base, shared):
         assert (mine.start, mine.end) == pytest.approx((theirs["start"], theirs["end"]), abs=1e-6)
 
 
+@weights
 def test_a_file_a_waveform_and_a_stream_say_the_same(tiny_en, shared, jfk):
     path = shared / "golden" / "audio" / "jfk-jfk.flac"
     heard: list[Segment] = []
@@ -54,11 +212,13 @@ def test_a_file_a_waveform_and_a_stream_say_the_same(tiny_en, shared, jfk):
     assert timing.decode_audio + timing.encode + timing.decode <= timing.total
 
 
+@weights
 def test_warnings_pass_through(tiny_en, jfk):
     short = replace(jfk, samples=jfk.samples[:16_000], warnings=("the file was cut",))
     assert tiny_en.transcribe(short, FAST).warnings == ("the file was cut",)
 
 
+@weights
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -74,6 +234,7 @@ def test_an_english_only_model_refuses_the_rest_before_it_opens_the_file(tiny_en
         next(tiny_en.stream(missing, options))
 
 
+@weights
 def test_unusable_audio(tiny_en, tmp_path, shared):
     (tmp_path / "text.wav").write_text("not audio, but long enough to look at")
     with pytest.raises(AudioError):
@@ -82,11 +243,13 @@ def test_unusable_audio(tiny_en, tmp_path, shared):
         tiny_en.transcribe(shared / "golden" / "audio" / "jfk-jfk.flac", max_duration_s=5)
 
 
+@weights
 def test_languages(base, tiny_en):
     assert tiny_en.languages == ("en",)
     assert len(base.languages) == 99
 
 
+@weights
 def test_detect_language(base, tiny_en, jfk):
     detection = base.detect_language(jfk)
     assert detection.language == "en"
@@ -95,6 +258,7 @@ def test_detect_language(base, tiny_en, jfk):
     assert tiny_en.detect_language(jfk).language_probs == {"en": 1.0}
 
 
+@weights
 def test_device_and_dtype_are_decided_at_load(tiny_en):
     assert (tiny_en.decoder.model.device.type, tiny_en.decoder.model.dtype) == ("cpu", torch.float32)
     half = Transcriber.load("tiny.en", device="cpu", dtype="bfloat16")

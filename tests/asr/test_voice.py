@@ -1,0 +1,115 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.voice import Voice
+
+RUNS = st.lists(st.tuples(st.floats(0.1, 40.0), st.sampled_from([0.0, 0.1, 0.3, 0.9])), min_size=1, max_size=10)
+
+
+def test_a_faint_voice_is_possible_speech_but_no_speech(activity_of):
+    voice = Voice(activity_of((3.2, 0.9), (3.2, 0.0), (3.2, 0.3), (3.2, 0.0)), threshold=0.5)
+    assert [(round(each.start, 3), round(each.end, 3)) for each in voice.speech] == [(0, 3.2)]
+    assert [(round(each.start, 3), round(each.end, 3)) for each in voice.possible] == [(0, 3.2), (6.4, 9.6)]
+
+
+def test_what_is_below_a_faint_voice_is_silence(activity_of):
+    voice = Voice(activity_of((3.2, 0.1)), threshold=0.5)
+    assert voice.possible == voice.speech == ()
+
+
+def test_a_threshold_below_a_faint_voice_counts(activity_of):
+    voice = Voice(activity_of((3.2, 0.1)), threshold=0.05)
+    assert len(voice.speech) == len(voice.possible) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs=RUNS, threshold=st.sampled_from([0.05, 0.2, 0.5, 0.9]))
+def test_possible_speech_is_sorted_apart_and_holds_all_speech(activity_of, runs, threshold):
+    voice = Voice(activity_of(*runs), threshold=threshold)
+    ends = [0.0, *(each.end for each in voice.possible)]
+    assert all(end <= each.start < each.end for end, each in zip(ends, voice.possible, strict=False))
+    for speech in voice.speech:
+        inside = sum(max(min(speech.end, p.end) - max(speech.start, p.start), 0) for p in voice.possible)
+        assert inside == pytest.approx(speech.end - speech.start)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"),
+    [
+        (1100, 20_000, 1100),  # inside a voice
+        (0, 20_000, 0),  # the window has one
+        (0, 900, 900),  # not before the walk's end
+        (1500, 20_000, 9970),  # far: shortly before it
+        (1500, 9980, 9970),
+        (1500, 9960, 9960),
+        (11_000, 20_000, 20_000),  # none any more
+    ],
+)
+def test_the_next_voice(activity_of, begin, end, expected):
+    voice = Voice(activity_of((9.6, 0.0), (3.2, 0.9), (87.2, 0.0), (3.2, 0.9)), threshold=0.5)
+    assert voice.next_voice(begin, end) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs=RUNS, data=st.data())
+def test_a_walk_never_skips_a_voice_nor_decodes_a_window_without(activity_of, runs, data):
+    activity = activity_of(*runs)
+    voice = Voice(activity, threshold=0.5)
+    end = int(activity.duration * 100)
+    begin = data.draw(st.integers(0, end))
+    at = voice.next_voice(begin, end)
+    assert begin <= at <= end
+    skipped = [p for p in voice.possible if p.start < at / 100 and p.end > begin / 100]
+    assert at == begin or not skipped
+    if at < end:
+        window_end = min(at / 100 + 30, end / 100)
+        assert any(p.start <= window_end and p.end > at / 100 for p in voice.possible)
+
+
+def test_evidence_looks_a_little_beyond_a_segment(activity_of):
+    voice = Voice(activity_of((3.2, 0.0), (1.6, 0.8), (3.2, 0.0)), threshold=0.5)
+    near, far = voice.evidence(2.0, 3.0), voice.evidence(1.0, 2.0)
+    assert near.max_probability == pytest.approx(0.8)
+    assert near.speech_s == pytest.approx(0.05)
+    assert (far.max_probability, far.speech_s) == (0, 0)
+    assert voice.evidence(7.9, 9.0).max_probability == 0  # beyond the end
+
+
+def test_speech_between_and_in_windows(activity_of):
+    voice = Voice(activity_of((3.2, 0.9), (3.2, 0.0), (3.2, 0.9)), threshold=0.5)
+    assert len(voice.speech_between(0, 10)) == 2
+    assert voice.speech_between(3.2, 6.4) == []
+    assert voice.speech_s(160, 640) == pytest.approx(3.2)
+
+
+def test_uncovered_speech(activity_of):
+    voice = Voice(activity_of((9.6, 0.9), (3.2, 0.0), (9.6, 0.9)), threshold=0.5)
+
+    def left(covered: list[tuple[float, float]], begin: float = 0.0, end: float = 100.0) -> list[tuple[float, float]]:
+        return [(round(each.start, 2), round(each.end, 2)) for each in voice.uncovered(covered, begin, end)]
+
+    assert left([]) == [(0, 9.6), (12.8, 22.4)]
+    assert left([(2, 4), (3, 5)]) == [(0, 2), (5, 9.6), (12.8, 22.4)]
+    assert left([(9, 15)], begin=1, end=20) == [(1, 9), (15, 20)]
+    assert left([(0, 30)]) == []
+    assert left([(4, 4)]) == [(0, 4), (4, 9.6), (12.8, 22.4)]
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs=st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=8), spans=SPANS)
+def test_uncovered_speech_is_speech_less_what_is_covered(activity_of, runs, spans):
+    """Against sets of whole frames of 32 ms."""
+    activity = activity_of(*[(n * 0.032, 0.9 if talks else 0.0) for n, talks in runs])
+    voice = Voice(activity, threshold=0.5)
+    covered = sorted((begin * 0.032, (begin + length) * 0.032) for begin, length in spans)
+    expected = {i for each in voice.speech for i in range(round(each.start / 0.032), round(each.end / 0.032))} - {
+        i for begin, length in spans for i in range(begin, begin + length)
+    }
+    left = voice.uncovered(covered, 0.0, activity.duration)
+    got = [i for each in left for i in range(round(each.start / 0.032), round(each.end / 0.032))]
+    assert len(got) == len(set(got))
+    assert set(got) == expected

@@ -12,6 +12,42 @@ from asr.formats import FORMATS
 from asr.options import DEFAULT_TEMPERATURES, MAX_HOTWORDS, Channels, Plan
 from asr.tasks import Task
 
+__all__ = [
+    "DEFAULT_LADDER",
+    "BeamSizeOption",
+    "BestOfOption",
+    "CarryPromptOption",
+    "ChannelsOption",
+    "ClipTimestampsOption",
+    "CompressionRatioOption",
+    "ConditionOption",
+    "DetectionThresholdOption",
+    "FormatOption",
+    "HotwordsOption",
+    "LanguageOption",
+    "LanguageThresholdOption",
+    "LanguagesOption",
+    "LengthPenaltyOption",
+    "LogprobOption",
+    "MaxInitialTimestampOption",
+    "MaxLineCountOption",
+    "MaxLineWidthOption",
+    "MaxWordsPerLineOption",
+    "NoSpeechOption",
+    "OutputDirOption",
+    "PatienceOption",
+    "PlanOption",
+    "PromptOption",
+    "SeedOption",
+    "SuppressTokensOption",
+    "TaskOption",
+    "TemperatureOption",
+    "TimestampsOption",
+    "VadOption",
+    "VadThresholdOption",
+    "WordTimestampsOption",
+]
+
 SPEECH = "What is spoken"
 RECORDING = "Which parts of the recording"
 CONTEXT = "What the model is told"

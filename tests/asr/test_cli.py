@@ -5,12 +5,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.io.wavfile
+import torch
 import typer
 from typer.testing import CliRunner, Result
 
+from asr.checkpoint import Checkpoint
 from asr.cli import app
 from asr.errors import CorruptAudioError
+from asr.features import SAMPLE_RATE
 from asr.formats import FORMATS, Layout
 from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
@@ -337,6 +342,49 @@ def test_every_option_of_the_library_is_an_option_here():
     renamed = {"temperatures": "temperature", "max_initial_timestamp_s": "max_initial_timestamp"}
     assert {renamed.get(name, name) for name in OPTION_FIELDS} <= params
     assert set(Layout.__dataclass_fields__) <= params
+
+
+# --- a real transcriber with a tiny random model ---
+
+
+@pytest.fixture
+def tiny(monkeypatch, tiny_model, tokenizer_path) -> None:
+    checkpoint = Checkpoint(
+        dims=tiny_model.dims, state_dict=tiny_model.state_dict(), tokenizer_path=tokenizer_path,
+        alignment_heads=((1, 0), (1, 1)), source_sha256="0" * 64,
+    )  # fmt: skip
+    transcriber = Transcriber(checkpoint, name="tiny", device=torch.device("cpu"), dtype=torch.float32)
+    monkeypatch.setattr(Transcriber, "load", lambda *_, **__: transcriber)
+
+
+@pytest.fixture
+def call(tmp_path) -> Path:
+    path = tmp_path / "call.wav"
+    noise = np.random.default_rng(0).normal(0, 3000, (3 * SAMPLE_RATE, 2)).astype(np.int16)
+    scipy.io.wavfile.write(path, SAMPLE_RATE, noise)
+    return path
+
+
+def test_the_library_takes_what_the_command_says(tiny, call):
+    result = invoke(
+        "transcribe", call, "--format", "json", "--channels", "split", "--word-timestamps", "--no-vad", "--seed", 0,
+        "--temperature", 0, "--beam-size", 1, "--compression-ratio-threshold", "none", "--logprob-threshold", "none",
+        "--no-speech-threshold", "none", "--languages", "de,en", "--clip-timestamps", "0.5-2", "--hotwords", "Ada",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["language"] in {"de", "en"}
+    assert {segment["channel"] for segment in found["segments"]} == {0, 1}
+    assert all(0.5 <= segment["start"] <= segment["end"] <= 2 for segment in found["segments"])
+    assert all(segment["words"] for segment in found["segments"])
+
+
+def test_the_library_detects_what_the_command_says(tiny, call):
+    result = invoke("detect-language", call, "--languages", "de,en", "--language-threshold", 1)
+    assert result.exit_code == 0, result.stderr
+    assert re.search(
+        r"no language reaches 100%; the best: (German|English) \(..\) [\d.]+%, (German|English)", result.stdout
+    )
 
 
 # --- models ---

@@ -47,3 +47,57 @@ def test_temperatures(temperatures: tuple[float, ...]):
 def test_a_beam_that_waits_for_nothing():
     with pytest.raises(InvalidOptionError, match="patience"):
         TranscribeOptions(beam_size=1, patience=0.1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"languages": ("de", "klingon")}, "language"),
+        ({"language": "en", "languages": ("de", "fr")}, "language"),
+        ({"language_threshold": 1.1}, "language_threshold"),
+        ({"language_threshold": math.nan}, "language_threshold"),
+        ({"vad_threshold": 0.0}, "vad_threshold"),
+        ({"vad_threshold": 1.0}, "vad_threshold"),
+        ({"word_timestamps": True, "timestamps": False}, "word_timestamps"),
+        ({"carry_prompt": True}, "carry_prompt"),
+        ({"carry_prompt": True, "prompt": "  "}, "carry_prompt"),
+        ({"hotwords": ("a", " ")}, "hotwords"),
+        ({"hotwords": tuple(f"w{i}" for i in range(51))}, "hotwords"),
+        ({"suppress_tokens": (5, -2)}, "suppress_tokens"),
+        ({"clip_timestamps": ((2.0, 1.0),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((1.0, 1.0),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((-1.0, 1.0),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((math.nan, 1.0),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((0.0, math.nan),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((math.inf, None),)}, "clip_timestamps"),
+        ({"clip_timestamps": ((0.0, 2.0), (1.0, 3.0))}, "clip_timestamps"),
+        ({"clip_timestamps": ((4.0, 5.0), (1.0, 3.0))}, "clip_timestamps"),
+        ({"clip_timestamps": ((0.0, None), (1.0, 3.0))}, "clip_timestamps"),
+        ({"clip_timestamps": tuple((float(i), i + 0.5) for i in range(1001))}, "clip_timestamps"),
+    ],
+)
+def test_what_does_not_fit_is_named(fields: dict[str, object], param: str):
+    with pytest.raises(InvalidOptionError, match=param) as caught:
+        TranscribeOptions(**fields)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"language": "de", "languages": ("German", "fr")},
+        {"language_threshold": 0},
+        {"vad_threshold": 0.01},
+        {"carry_prompt": True, "prompt": "Tolkien"},
+        {"hotwords": ("Auricle", "Viterbi beam")},
+        {"suppress_tokens": ()},
+        {"suppress_tokens": (-1, 0, 50)},
+        {"clip_timestamps": ((0.0, 1.0), (1.0, 2.0), (7.5, None))},
+    ],
+)
+def test_what_fits(fields: dict[str, object]):
+    TranscribeOptions(**fields)
+
+
+def test_allowed_languages_become_codes():
+    assert TranscribeOptions(languages=("German", "pt-BR", "en")).languages == ("de", "pt", "en")

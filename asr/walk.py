@@ -17,7 +17,7 @@ from asr.features import FRAMES_PER_SECOND, N_FRAMES
 from asr.options import TranscribeOptions
 from asr.prompt import TaskPrompt
 from asr.quality import LOOP, NO_SPEECH, failures, find_repetition, is_silence, segment_flags, suppression_reason
-from asr.segments import FRAMES_PER_TIMESTAMP, split_segments
+from asr.segments import FRAMES_PER_TIMESTAMP, WindowSegments, split_segments
 from asr.stretches import Stretch
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
@@ -199,7 +199,7 @@ class Walk:
         self._move_on(max(split.n_frames_done, FRAMES_PER_TIMESTAMP))
         self._logprob_sum += result.avg_logprob * (len(result.tokens) + 1)
         self._n_tokens += len(result.tokens) + 1
-        segments = self._with_words(split.segments, result, window)
+        segments = self._with_words(split, result, window)
         if LOOP in attempt.rejected:
             segments = self._without_loop(segments, result)
         kept = [segment for segment in (self._judge(each, quality) for each in segments) if segment is not None]
@@ -207,11 +207,13 @@ class Walk:
         self.segments += kept
         return kept
 
-    def _with_words(self, segments: Sequence[Segment], result: DecodingResult, window: Window) -> list[Segment]:
+    def _with_words(self, split: WindowSegments, result: DecodingResult, window: Window) -> list[Segment]:
+        segments = split.segments
         if not self._options.word_timestamps:
             return list(segments)
         offset = window.seek / FRAMES_PER_SECOND
-        end = (window.seek + window.n_frames) / FRAMES_PER_SECOND
+        # Not into what the next window is going to say.
+        end = (window.seek + min(split.n_frames_done, window.n_frames)) / FRAMES_PER_SECOND
         language = "en" if self._options.task is Task.TRANSLATE else result.language
         placed = words_of_segments(segments, result, self._tokenizer, language=language, offset=offset, end=end)
         speech = self._voice.speech_between(offset, end) if self._voice is not None and self._options.vad else []

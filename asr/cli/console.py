@@ -1,6 +1,6 @@
 """What every command says on stderr, and how a model is loaded. Knows no command."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ from asr.errors import AuricleError, InvalidOptionError
 if TYPE_CHECKING:
     from asr.transcriber import Transcriber
 
-__all__ = ["Device", "DeviceOption", "FilesArgument", "ModelOption", "load", "report", "stderr", "told_plainly"]
+__all__ = ["Device", "DeviceOption", "FilesArgument", "ModelOption", "each", "load", "report", "stderr", "told_plainly"]
 
 stderr = Console(stderr=True)
 
@@ -47,6 +47,19 @@ def told_plainly() -> Iterator[None]:
     except (AuricleError, OSError) as error:
         report(f"auricle: {_naming_the_option(error)}", "red")
         raise typer.Exit(1) from error
+
+
+def each(files: Iterable[Path], do: Callable[[Path], None]) -> None:
+    """Do it with every file: one that cannot be used is reported and the others go on; the exit code is then 1."""
+    failed = 0
+    for file in files:
+        try:
+            do(file)
+        except (AuricleError, OSError) as error:
+            failed += 1
+            report(f"auricle: {file}: {error}", "red")
+    if failed:
+        raise typer.Exit(1)
 
 
 def load(model: str, device: Device) -> "Transcriber":

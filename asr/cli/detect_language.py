@@ -1,12 +1,10 @@
 """``auricle detect-language``. In: recordings. Out: a line about the language of each."""
 
 import sys
+from pathlib import Path
 
-import typer
-
-from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, load, report, told_plainly
+from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, each, load, told_plainly
 from asr.cli.options import DetectionThresholdOption, LanguagesOption
-from asr.errors import AuricleError
 from asr.languages import LANGUAGES
 from asr.option_text import split_list
 from asr.options import TranscribeOptions
@@ -35,20 +33,15 @@ def detect_language(
             languages=split_list(languages or (), param="languages"), language_threshold=language_threshold
         )
         transcriber = load(model, device)
-    failed = 0
-    for file in files:
-        try:
-            detection = transcriber.detect_language(
-                file, languages=options.languages, language_threshold=options.language_threshold
-            )
-        except (AuricleError, OSError) as error:
-            failed += 1
-            report(f"auricle: {file}: {error}", "red")
-            continue
+
+    def detect_one(file: Path) -> None:
+        detection = transcriber.detect_language(
+            file, languages=options.languages, language_threshold=options.language_threshold
+        )
         sys.stdout.write(f"{file}: {_in_words(detection, options.language_threshold)}\n")
         sys.stdout.flush()
-    if failed:
-        raise typer.Exit(1)
+
+    each(files, detect_one)
 
 
 def _in_words(detection: LanguageDetection, threshold: float) -> str:

@@ -5,12 +5,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from asr.cli import options as opt
-from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, load, report, stderr, told_plainly
-from asr.errors import AuricleError, InvalidOptionError
+from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, each, load, report, stderr, told_plainly
+from asr.errors import InvalidOptionError
 from asr.formats import Layout, render
 from asr.languages import LANGUAGES
 from asr.option_text import parse_clips, parse_floats, parse_integers, parse_threshold, split_list
@@ -95,16 +94,12 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
         )  # fmt: skip
         targets = _targets(files, format_, output_dir)
         transcriber = load(model, device)
-    failed = 0
-    for file in files:
-        try:
-            transcript = _with_progress(transcriber, file, options)
-            _write(render(transcript, format_, layout), targets.get(file))
-        except (AuricleError, OSError) as error:
-            failed += 1
-            report(f"auricle: {file}: {error}", "red")
-    if failed:
-        raise typer.Exit(1)
+
+    def transcribe_one(file: Path) -> None:
+        transcript = _with_progress(transcriber, file, options)
+        _write(render(transcript, format_, layout), targets.get(file))
+
+    each(files, transcribe_one)
 
 
 def _targets(files: list[Path], format_: str, output_dir: Path | None) -> dict[Path, Path]:

@@ -42,6 +42,9 @@ def compare(
       translate        BLEU and chrF
       detect-language  share of the languages named right
 
+    Where both runs have words with times (run --word-timestamps), the starts and ends of the same words are compared
+    too: give the run to be trusted as A.
+
     Exit code: 0, whatever the difference; 1 when there is nothing to compare; 2 for a wrong option.
     """
     with reported_errors():

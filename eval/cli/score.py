@@ -55,6 +55,10 @@ def score(
       [95 %]    bootstrap interval; what it draws are clusters: speakers where they are known, else clips.
                 †: fewer than five clusters, so clips are drawn, which says nothing about other voices
 
+    More follows where the run has the data: words in time inside their clips (recordings joined by auricle-eval join),
+    probabilities of words against whether they are right, text lost in clips of a minute or more, text that was left
+    out, and languages over time.
+
     A run of --task translate has BLEU and chrF, on texts as they are; a run of --task detect-language has accuracy.
 
     Exit code: 0; with --fail-above 1 when the overall rate is above the limit, when there is none, or when the run is

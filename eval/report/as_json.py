@@ -4,6 +4,7 @@ An interval is ``[low, high]`` or null; a rate is a fraction, null without refer
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from eval.jobs import Job
@@ -90,6 +91,7 @@ def _transcription(scores: TranscriptionScores) -> dict[str, Any]:
         "confidence": None if scores.confidence is None else confidence_as_json(scores.confidence),
         "placement": None if scores.placement is None else placement_as_json(scores.placement),
         "lost": None if scores.lost is None else lost_text_as_json(scores.lost),
+        "suppressed": {reason: asdict(texts) for reason, texts in scores.suppressed.items()},
         "timeline": None if scores.timeline is None else timeline_as_json(scores.timeline),
         "real_time": _real_time(scores.real_time),
         "normalizers": {

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from eval.report.document import NO_VALUE, counted
 from eval.report.terminal import document_table, simple_table
-from eval.report.word_sections import drift_in_words, word_times_tables
+from eval.report.word_sections import word_times_remarks, word_times_tables
 from eval.scoring.bootstrap import Difference
 from eval.scoring.compare import ComparedGroup, ComparedMeasure, Comparison, Measure
 
@@ -86,7 +86,7 @@ def comparison_as_tables(comparison: Comparison) -> tuple[Table | Text, ...]:
     parts += [_measure(each) for each in comparison.measures]
     if comparison.word_times is not None:
         parts += [document_table(table) for table in word_times_tables(comparison.word_times)]
-        parts += [Text(sentence) for sentence in drift_in_words(comparison.word_times.drift)]
+        parts += [Text(sentence) for sentence in word_times_remarks(comparison.word_times)]
     if comparison.changes:
         parts.append(_changes(comparison))
     return tuple(parts)

@@ -6,7 +6,7 @@ What a run has no data for is absent. Draws nothing until a chart is drawn. Coun
 from collections.abc import Iterable
 
 from eval.report.document import KeyFigure, Section
-from eval.report.long_sections import lost_figure, lost_section, timeline_figure, timeline_section
+from eval.report.long_sections import lost_figure, lost_section, suppressed_section, timeline_figure, timeline_section
 from eval.report.word_sections import confidence_figure, confidence_section, placement_figure, placement_section
 from eval.scoring.types import TranscriptionScores
 
@@ -29,6 +29,8 @@ def evidence_sections(scores: TranscriptionScores) -> Iterable[Section]:
     """What the run has data for, beyond counts of errors."""
     if scores.lost is not None:
         yield lost_section(scores.lost)
+    if scores.suppressed:
+        yield suppressed_section(scores.suppressed)
     if scores.placement is not None:
         yield placement_section(scores.placement)
     if scores.confidence is not None:

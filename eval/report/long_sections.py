@@ -3,7 +3,7 @@
 Counts nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eval.report.document import (
@@ -21,13 +21,13 @@ from eval.report.document import (
 )
 from eval.report.facts import columns
 from eval.report.labels import language_label
-from eval.scoring.evidence import LanguageTimeline, LostText, LostTextClip, RecordingTimeline
+from eval.scoring.evidence import LanguageTimeline, LostText, LostTextClip, RecordingTimeline, SuppressedText
 from eval.scoring.timeline import UNLABELLED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["lost_figure", "lost_section", "timeline_figure", "timeline_section"]
+__all__ = ["lost_figure", "lost_section", "suppressed_section", "timeline_figure", "timeline_section"]
 
 MAX_TIMELINES = 12  # recordings in one picture
 N_RUNS = 30  # runs of lost text that are listed
@@ -79,6 +79,23 @@ def lost_section(lost: LostText) -> Section:
             )
         )
     return Section(heading="Text lost", remarks=(remark,), tables=tuple(tables))
+
+
+def suppressed_section(reasons: Mapping[str, SuppressedText]) -> Section:
+    """What was left out where somebody speaks, and whether it was said."""
+    table = Table(
+        caption="Text left out where somebody speaks",
+        columns=columns("reason", "texts", "clips", "units", "said"),
+        rows=tuple(
+            (text_cell(reason), *map(count_cell, (texts.n_texts, texts.n_clips, texts.n_units, texts.n_said)))
+            for reason, texts in reasons.items()
+        ),
+    )
+    remark = (
+        "Text that was decoded and left out of the transcript, in words (characters where no spaces are written). "
+        "Said are those that the reference has and the transcript has not: what leaving out may have lost."
+    )
+    return Section(heading="Text left out", remarks=(remark,), tables=(table,))
 
 
 def timeline_figure(timeline: LanguageTimeline) -> KeyFigure:

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 __all__ = [
     "confidence_figure",
     "confidence_section",
-    "drift_in_words",
     "placement_figure",
     "placement_section",
     "word_times_figure",
+    "word_times_remarks",
     "word_times_section",
     "word_times_tables",
 ]
@@ -114,11 +114,17 @@ def word_times_section(times: WordTimes, *, against: str) -> Section:
     """Against another run, whose name is given."""
     remark = (
         f"Against the words of {against}: the same word in the same place of the text, by alignment of the normalized "
-        "texts. Differences are absolute but for the bias, the median of this run less the other one."
+        "texts. A is that run, B this one; differences are absolute but for the bias, the median of B less A."
     )
-    return Section(
-        heading="Word times", remarks=(remark, *drift_in_words(times.drift)), tables=word_times_tables(times)
-    )
+    return Section(heading="Word times", remarks=(remark, *word_times_remarks(times)), tables=word_times_tables(times))
+
+
+def word_times_remarks(times: WordTimes) -> tuple[str, ...]:
+    """What is in no match, and the drift where there is any to show."""
+    overall = times.overall
+    unclear = overall.n_unclear_a, overall.n_unclear_b
+    left_out = f"Normalization merges {unclear[0]:,} words of A and {unclear[1]:,} of B with others; they match none."
+    return (*((left_out,) if any(unclear) else ()), *_drift(times.drift))
 
 
 def word_times_tables(times: WordTimes) -> tuple[Table, ...]:
@@ -184,14 +190,14 @@ def placement_section(found: WordPlacement) -> Section:
                 rows=tuple(_stray_row(word) for word in found.stray[:N_STRAY]),
             )
         )
-    remarks = (remark, *drift_in_words(found.drift))
+    remarks = (remark, *_drift(found.drift))
     return Section(heading="Words inside their clip", remarks=remarks, tables=tuple(tables))
 
 
 STRAY_TEXTS = ("word", "said in", "clip s", "word s")
 
 
-def drift_in_words(drift: Drift | None) -> tuple[str, ...]:
+def _drift(drift: Drift | None) -> tuple[str, ...]:
     """One sentence; none where nothing is long enough to show any."""
     if drift is None:
         return ()

@@ -25,6 +25,7 @@ from eval.scoring.invented import invented_by_dataset, invented_words
 from eval.scoring.language_id import detected_languages
 from eval.scoring.lost_text import lost_text
 from eval.scoring.placement import place_words
+from eval.scoring.suppression import suppressed_speech
 from eval.scoring.timeline import language_timeline
 from eval.scoring.types import ClipScore, ErrorGroup, NormalizerUse, TranscriptionScores
 from eval.wer import ErrorCounts, count_character_errors, count_word_errors
@@ -78,6 +79,7 @@ def score_transcriptions(
         confidence=word_confidence(counted, normalizer=normalizer),
         placement=place_words(heard, normalizer=normalizer),
         lost=lost_text(clips),
+        suppressed=suppressed_speech(clips),
         timeline=language_timeline(heard),
         real_time=real_time(run),
         clips=clips,

@@ -20,6 +20,7 @@ __all__ = [
     "PlacedGroup",
     "RecordingTimeline",
     "StrayWord",
+    "SuppressedText",
     "TimeErrors",
     "WordConfidence",
     "WordConfidenceGroup",
@@ -212,6 +213,18 @@ class LostText:
     longest: int
     clips: tuple[LostTextClip, ...]
     """Every long clip, the one with the longest run first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressedText:
+    """Text that was decoded where somebody speaks and left out, for one reason."""
+
+    n_clips: int
+    n_texts: int
+    n_units: int
+    """Words, or characters where no spaces are written."""
+    n_said: int
+    """Of them, those that the reference has and the text has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from eval.hypotheses import Hypothesis, Reference
 from eval.normalizers import Unit
-from eval.scoring.evidence import LanguageTimeline, LostText, WordConfidence, WordPlacement
+from eval.scoring.evidence import LanguageTimeline, LostText, SuppressedText, WordConfidence, WordPlacement
 from eval.scoring.interval import Interval
 from eval.wer import ErrorCounts
 
@@ -173,6 +173,8 @@ class TranscriptionScores:
     """None without joined recordings whose words have times."""
     lost: LostText | None
     """None without long clips."""
+    suppressed: Mapping[str, SuppressedText]
+    """By reason, in clips with speech; empty where nothing was left out of them."""
     timeline: LanguageTimeline | None
     """None without joined recordings of known languages, or where the target says nothing of languages over time."""
     real_time: RealTime

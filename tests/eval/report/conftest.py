@@ -145,7 +145,7 @@ def write_long_run(tmp_path: Path) -> Callable[..., Path]:
         )
         references = {"joined": speech, "hiss": noise, "party": babble}
         answers: dict[str, dict[str, Any]] = {
-            "joined": {"text": " ".join(HEARD), "words": words, "languages": spans},
+            "joined": {"text": " ".join(HEARD), "words": words, "languages": spans, "suppressed": (left_out,)},
             "hiss": {"text": "", "suppressed": (left_out,)},
             "party": {"text": "you", "words": (words[-1],)},
         }

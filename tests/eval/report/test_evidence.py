@@ -13,7 +13,7 @@ from eval.report.markdown import render_markdown
 from eval.report.terminal import scores_as_tables
 from eval.scoring.compare import compare_runs
 
-SECTIONS = ["Text lost", "Words inside their clip", "Word probabilities", "Languages over time"]
+SECTIONS = ["Text lost", "Text left out", "Words inside their clip", "Word probabilities", "Languages over time"]
 HOSTILE = '<script>alert("heard")</script>'
 
 
@@ -72,6 +72,7 @@ def test_json_has_all_of_it(scores):
     assert written["confidence"]["bins"][9]["accuracy"] == 1.0
     assert written["lost"]["clips"][0]["runs"][0]["n_units"] == 12
     assert written["timeline"]["confusion"]["en"] == {"en": 20.0, "none": 10.0}
+    assert written["suppressed"] == {"silence": {"n_clips": 1, "n_texts": 1, "n_units": 1, "n_said": 0}}
     assert written["invented"]["white noise"]["n_suppressed"] == 1
     assert "all" in written["invented"]
 

@@ -15,8 +15,8 @@ GROUP_KEYS = {
 }  # fmt: skip
 KEYS = {
     "job", "overall", "headline", "words", "characters", "languages", "datasets", "dataset_languages", "lengths",
-    "apart", "invented", "invented_datasets", "language_id", "confidence", "placement", "lost", "timeline", "real_time",
-    "normalizers", "n_missing", "run", "clips",
+    "apart", "invented", "invented_datasets", "language_id", "confidence", "placement", "lost", "suppressed",
+    "timeline", "real_time", "normalizers", "n_missing", "run", "clips",
 }  # fmt: skip
 
 

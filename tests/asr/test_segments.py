@@ -1,26 +1,12 @@
 import dataclasses
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from asr.decoding import DecodingResult
 from asr.segments import split_segments
 
 N_FRAMES = 3000
-
-
-def result_of(tokenizer, pattern: str, **fields) -> DecodingResult:
-    """ "0 ab 100" → <|0.00|>, the tokens of " ab", <|2.00|>: numbers are steps, words text, _ a lone space."""
-    tokens: list[int] = []
-    for part in pattern.split():
-        if part.isdigit():
-            tokens.append(tokenizer.timestamp_begin + int(part))
-        else:
-            tokens += tokenizer.encode(" " if part == "_" else " " + part)
-    values = {
-        "tokens": tuple(tokens), "text": "", "language": "en", "language_probs": {}, "avg_logprob": -0.25,
-        "no_speech_prob": 0.125, "compression_ratio": 1.5, "temperature": 0.5,
-    }  # fmt: skip
-    return DecodingResult(**values | fields)
 
 
 @pytest.mark.parametrize(
@@ -50,31 +36,63 @@ def result_of(tokenizer, pattern: str, **fields) -> DecodingResult:
         ("ab 100 100 cd 200", 3000, [(0.0, 2.0, " ab"), (2.0, 4.0, " cd")], 3000),
     ],
 )
-def test_patterns(tokenizer, pattern, n_frames, segments, n_frames_done):
-    split = split_segments(result_of(tokenizer, pattern), tokenizer, seek=0, n_frames=n_frames, first_id=0)
+def test_patterns(tokenizer, result_of, pattern, n_frames, segments, n_frames_done):
+    split = split_segments(result_of(pattern), tokenizer, seek=0, n_frames=n_frames, language="en")
     assert [(segment.start, segment.end, segment.text) for segment in split.segments] == segments
     assert split.n_frames_done == n_frames_done
     assert [segment.id for segment in split.segments] == list(range(len(segments)))
 
 
-def test_an_offset_moves_times_and_ids(tokenizer):
-    result = result_of(tokenizer, "5 ab 100 120 cd 200 200")
-    here = split_segments(result, tokenizer, seek=0, n_frames=N_FRAMES, first_id=0)
-    there = split_segments(result, tokenizer, seek=123_456, n_frames=N_FRAMES, first_id=7)
+def test_an_offset_moves_times(tokenizer, result_of):
+    result = result_of("5 ab 100 120 cd 200 200")
+    here = split_segments(result, tokenizer, seek=0, n_frames=N_FRAMES, language="en")
+    there = split_segments(result, tokenizer, seek=123_456, n_frames=N_FRAMES, language="en")
     assert there.n_frames_done == here.n_frames_done
     for near, far in zip(here.segments, there.segments, strict=True):
         assert far.start == pytest.approx(near.start + 1234.56, abs=1e-9)
         assert far.end == pytest.approx(near.end + 1234.56, abs=1e-9)
-        moved = dataclasses.replace(near, start=far.start, end=far.end, seek=123_456, id=near.id + 7)
+        moved = dataclasses.replace(near, start=far.start, end=far.end, seek=123_456)
         assert far == moved
 
 
-def test_segments_carry_their_tokens_and_the_numbers_of_the_window(tokenizer):
-    result = result_of(tokenizer, "0 ab 100 120 cd 200 200 ef")
-    first, second = split_segments(result, tokenizer, seek=0, n_frames=N_FRAMES, first_id=0).segments
+def test_segments_carry_their_tokens_and_the_numbers_of_the_window(tokenizer, result_of):
+    result = result_of("0 ab 100 120 cd 200 200 ef")
+    first, second = split_segments(result, tokenizer, seek=0, n_frames=N_FRAMES, language="en").segments
     assert first.tokens + second.tokens == result.tokens[: len(first.tokens) + len(second.tokens)]
     assert first.tokens[0] == tokenizer.timestamp_begin
     assert first.tokens[-1] == tokenizer.timestamp_begin + 100
     for segment in (first, second):
         for field in ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob"):
             assert getattr(segment, field) == getattr(result, field)
+
+
+def test_nothing_is_heard_in_the_padding_of_a_short_window(tokenizer, result_of):
+    split = split_segments(result_of("0 ab 400 400 cd 1400"), tokenizer, seek=100, n_frames=1000, language="en")
+    assert [(segment.start, segment.end) for segment in split.segments] == [(1.0, 9.0), (9.0, 11.0)]
+
+
+def test_the_language_is_the_given_one(tokenizer, result_of):
+    (segment,) = split_segments(result_of(), tokenizer, seek=0, n_frames=N_FRAMES, language="de").segments
+    assert segment.language == "de"
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), n_frames=st.integers(1, 1500).map(lambda n: 2 * n), seek=st.integers(0, 10**6))
+def test_what_is_said_before_the_last_pair_is_in_a_segment(tokenizer, result_of, data, n_frames, seek):
+    """Results as the timestamp rules have them: pairs, rising, each text with a length."""
+    n_pieces = data.draw(st.integers(0, 5))
+    times = data.draw(
+        st.lists(st.integers(0, 1500), min_size=2 * n_pieces, max_size=2 * n_pieces, unique=True).map(sorted)
+    )
+    parts = [f"{times[2 * i]} w{chr(97 + i)} {times[2 * i + 1]}" for i in range(n_pieces)]
+    tail = data.draw(st.sampled_from(["", "1500", "1500 tail"])) if n_pieces else "tail"
+    split = split_segments(result_of(" ".join([*parts, tail])), tokenizer, seek=seek, n_frames=n_frames, language="en")
+    is_open = not n_pieces or tail == "1500 tail"
+    assert split.n_frames_done >= 0
+    said = "".join(segment.text for segment in split.segments)
+    inside = [i for i in range(n_pieces) if times[2 * i] * 2 < n_frames]
+    assert all(f" w{chr(97 + i)}" in said for i in inside)
+    assert ("tail" in said) == (not n_pieces)
+    for segment in split.segments:
+        assert seek / 100 - 0.005 <= segment.start <= segment.end <= (seek + n_frames) / 100 + 0.005
+    assert is_open or split.n_frames_done in {n_frames, *(2 * time for time in times)}

@@ -102,6 +102,7 @@ def _errors(errors: TimeErrors | None) -> dict[str, Any] | None:
         "p95": errors.p95,
         "bias": errors.bias,
         "within": {f"{tolerance:g}": share for tolerance, share in errors.within.items()},
+        "percentiles": list(errors.percentiles),
     }
 
 

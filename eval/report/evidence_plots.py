@@ -4,23 +4,26 @@ Knows no score and no template; ``plots`` has the style.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from eval.noise.plot import COLOURS
-from eval.report.plots import ACCENT, MUTED, TEXT, WIDTH_IN, page_style
-from eval.scoring.evidence import ConfidenceBin, LabelledSpan, RecordingTimeline
+from eval.report.plots import ACCENT, HEIGHT_IN, MUTED, TEXT, WIDTH_IN, page_style
+from eval.scoring.evidence import ConfidenceBin, LabelledSpan, RecordingTimeline, TimeErrors
 
-__all__ = ["draw_reliability", "draw_timelines"]
+__all__ = ["draw_reliability", "draw_time_errors", "draw_timelines"]
 
 RELIABILITY_HEIGHT_IN = 5.4
 RECORDING_HEIGHT_IN = 1.2
 STRONG, FAINT = 0.5, 0.22  # ink of the first languages, and of those that share a colour with one of them
 LABEL_SHARE = 0.045  # of the width: a narrower stretch has no room for its code
 MANY_MINUTES = 5
+SHOWN_PERCENTILE = 98  # the farthest words would flatten all others
+MIN_SHOWN_S = 0.25
+DASHED = (0, (5, 2))
 WRONG_AT, WRONG_HEIGHT = 0.48, 0.24  # between the strips
 
 
@@ -52,6 +55,28 @@ def draw_reliability(bins: Sequence[ConfidenceBin]) -> Figure:
         below.grid(axis="y")
         for each_axes in (axes, below):
             each_axes.set_axisbelow(True)
+    return figure
+
+
+def draw_time_errors(curves: Mapping[str, TimeErrors]) -> Figure:
+    """By name, share of words whose times differ by at most so much; dotted where the tables have their tolerances."""
+    with page_style():
+        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
+        axes = figure.subplots()
+        for (name, errors), colour, dashes in zip(curves.items(), COLOURS, ("-", DASHED), strict=False):
+            milliseconds = [1000 * value for value in errors.percentiles]
+            axes.plot(milliseconds, range(len(milliseconds)), color=colour, linestyle=dashes, linewidth=1.6, label=name)
+        tolerances = {tolerance for errors in curves.values() for tolerance in errors.within}
+        for tolerance in sorted(tolerances):
+            axes.axvline(1000 * tolerance, color=MUTED, linewidth=0.8, linestyle=":")
+        reach = max(errors.percentiles[SHOWN_PERCENTILE] for errors in curves.values())
+        axes.set_xlim(0, 1000 * max(reach, MIN_SHOWN_S))
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("difference, ms")
+        axes.set_ylabel("words that differ by at most that, %")
+        axes.legend(loc="lower right")
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
     return figure
 
 

@@ -23,6 +23,7 @@ from eval.scoring.types import Interval
 
 __all__ = [
     "ACCENT",
+    "HEIGHT_IN",
     "MUTED",
     "TEXT",
     "WIDTH_IN",

@@ -72,7 +72,7 @@ def confidence_section(found: WordConfidence) -> Section:
         title="Reliability of word probabilities",
         description="Above, the share of words that are right against the probability they were given; on the dashed "
         f"line, both are the same. Below, how many words have such a probability. {steps}.",
-        draw=lambda: _draw(found.bins),
+        draw=lambda: _draw_bins(found.bins),
     )
     remark = (
         "A word is right when the alignment with the reference finds it there. ECE: mean distance of share right from "
@@ -116,7 +116,23 @@ def word_times_section(times: WordTimes, *, against: str) -> Section:
         f"Against the words of {against}: the same word in the same place of the text, by alignment of the normalized "
         "texts. A is that run, B this one; differences are absolute but for the bias, the median of B less A."
     )
-    return Section(heading="Word times", remarks=(remark, *word_times_remarks(times)), tables=word_times_tables(times))
+    overall = times.overall
+    curves = {name: each for name, each in (("starts", overall.starts), ("ends", overall.ends)) if each is not None}
+    described = "; ".join(
+        f"{name}: half of the words by at most {_ms(each.median)} ms, 95 % by at most {_ms(each.p95)} ms"
+        for name, each in curves.items()
+    )
+    chart = Chart(
+        title="Differences of word times",
+        description=f"Share of the words whose times differ by at most so many milliseconds. {described}.",
+        draw=lambda: _draw_times(curves),
+    )
+    return Section(
+        heading="Word times",
+        remarks=(remark, *word_times_remarks(times)),
+        charts=(chart,) if curves else (),
+        tables=word_times_tables(times),
+    )
 
 
 def word_times_remarks(times: WordTimes) -> tuple[str, ...]:
@@ -208,7 +224,13 @@ def _drift(drift: Drift | None) -> tuple[str, ...]:
     )
 
 
-def _draw(bins: Sequence[ConfidenceBin]) -> "Figure":
+def _draw_times(curves: Mapping[str, TimeErrors]) -> "Figure":
+    from eval.report.evidence_plots import draw_time_errors
+
+    return draw_time_errors(curves)
+
+
+def _draw_bins(bins: Sequence[ConfidenceBin]) -> "Figure":
     from eval.report.evidence_plots import draw_reliability  # matplotlib is for pages, and these tables for terminals
 
     return draw_reliability(bins)

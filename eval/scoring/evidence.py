@@ -42,6 +42,8 @@ class TimeErrors:
     """Median of B less A, signed."""
     within: Mapping[float, float]
     """Tolerance → share of words whose absolute difference is at most that."""
+    percentiles: tuple[float, ...]
+    """Of the absolute differences, from the 0th to the 100th."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,12 +72,14 @@ def time_errors(differences: Sequence[float]) -> TimeErrors | None:
         return None
     signed = np.asarray(differences, dtype=np.float64)
     apart = np.round(np.abs(signed), 6)  # times are multiples of 20 ms, and 0.04 is not to be a little more than 0.04
+    percentiles = tuple(float(value) for value in np.percentile(apart, range(101)))
     return TimeErrors(
-        median=float(np.median(apart)),
+        median=percentiles[50],
         mean=float(apart.mean()),
-        p95=float(np.percentile(apart, 95)),
+        p95=percentiles[95],
         bias=float(np.median(signed)),
         within={tolerance: float((apart <= tolerance).mean()) for tolerance in TOLERANCES_S},
+        percentiles=percentiles,
     )
 
 

@@ -93,8 +93,10 @@ def test_a_report_against_the_words_of_another_run(tmp_path, write_long_run):
     a, b = write_long_run(name="a"), write_long_run(name="b", late=0.05)
     files = tmp_path / "report.md", tmp_path / "report.json"
     command = ["report", b, "--word-times", a, "--markdown", files[0], "--json", files[1]]
+    command += ["--html", tmp_path / "report.html"]
     result = CliRunner().invoke(app, [str(argument) for argument in command])
     assert result.exit_code == 0, result.output
     assert "### Word times" in files[0].read_text(encoding="utf-8")
+    assert ">Differences of word times</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
     (run,) = json.loads(files[1].read_text(encoding="utf-8"))["runs"]
     assert run["word_times"]["overall"]["starts"]["median"] == pytest.approx(0.05)

@@ -5,11 +5,12 @@ import pytest
 
 from eval.noise.plot import plot_noise
 from eval.noise.study import read_study
-from eval.report.evidence_plots import draw_reliability, draw_timelines
+from eval.report.evidence_plots import draw_reliability, draw_time_errors, draw_timelines
 from eval.report.plots import Point, draw_confusion, draw_rates, draw_rates_in_order, inline_svg
 from eval.scoring import Interval
 from eval.scoring.confidence import calibration_bins
 from eval.scoring.evidence import LabelledSpan, RecordingTimeline
+from eval.scoring.word_times import time_errors
 
 HOSTILE = '$a_{1}$ <script>"&'
 POINTS = [
@@ -110,3 +111,13 @@ def test_a_mark_stands_where_the_languages_differ():
     marks = [(bar.get_x(), bar.get_width()) for bar in axes.patches if bar.get_height() < 0.5]
     assert marks == [(10, 10), (20, 10), (50, 10)]
     assert len(axes.patches) == 5 + 4 + 3
+
+
+def test_the_curve_of_time_errors_is_not_flattened_by_one_word():
+    errors = time_errors([0.01] * 99 + [60.0])
+    figure = draw_time_errors({"starts": errors, "ends": errors})
+    (axes,) = figure.axes
+    assert axes.get_xlim() == (0, 250)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["starts", "ends"]
+    assert list(axes.lines[0].get_xdata())[50] == pytest.approx(10)
+    assert not re.search(r"(?:fill|stroke|color): #", drawn(figure))

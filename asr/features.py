@@ -68,7 +68,7 @@ class LogMel:
     """
 
     def __init__(
-        self, samples: NDArray[np.float32], *, n_mels: int, device: torch.device, block_frames: int = 2 * N_FRAMES
+        self, samples: NDArray[np.float32], *, n_mels: int, device: torch.device, block_frames: int = N_FRAMES
     ) -> None:
         self._samples = samples
         self._n_mels = n_mels
@@ -77,7 +77,9 @@ class LogMel:
         """Of the recording, without the silence after it."""
         n_heard = -(-(len(samples) + MARGIN) // HOP_LENGTH)  # with the frames that see the end from beyond it
         starts = range(0, max(n_heard, 1), block_frames)
-        self._maximum = torch.stack([self._unscaled(start, block_frames).max() for start in starts]).max()
+        # As numbers: a tensor kept of each block would pin the memory of the block before it.
+        maximum = max(self._unscaled(start, block_frames).max().item() for start in starts)
+        self._maximum = torch.tensor(maximum, device=device)
 
     def window(self, start_frame: int, n_frames: int) -> Tensor:
         """(n_mels, n_frames) float32 on the device."""

@@ -36,7 +36,8 @@ LANGUAGE_S = 3.0  # speech that a vote on the language hears at least, unless th
 CLEAR_GAP_S = 0.3  # between two words: a safe place to cut at
 N_ANCHOR_WORDS = 3  # final words that stay in a window cut elsewhere, so that the next hypothesis can be aligned
 UNSETTLED_S = 5.0  # at the end of a full window: kept from being made final without agreement
-MIN_MOVE_S = 1.0  # of a full window
+MIN_MOVE_S = 1.0  # of a window that has to move on
+UNHEARD_S = 2.0  # of speech after the last word: the model stopped short
 LOOP_COMPRESSION_RATIO, SILENCE_NO_SPEECH_PROB, SILENCE_LOGPROB = 2.4, 0.6, -1.0  # Whisper 4.5
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "।", "؟")
 
@@ -120,15 +121,23 @@ class StreamingSession:
             raise AuricleError(f"got the result of samples {window.start} to {window.end}, expected {expected}")
         _check_times(window, hypothesis.words)
         self._asked = None
+        words = () if _is_silence(hypothesis) else hypothesis.words
         is_loop = hypothesis.compression_ratio > LOOP_COMPRESSION_RATIO
-        if is_loop and self._history:
+        reach = max(window.offset, self._final_end, words[-1].end if words else 0.0)
+        stops_short = not is_loop and self._speech_end(window) - reach >= UNHEARD_S
+        moves = reach >= window.offset + MIN_MOVE_S
+        if self._history and (is_loop or (stops_short and not moves and self._options.vad)):
             self._history = []  # the usual cause; the same window comes again without it
             return []
         self._decoded = window.end
-        is_over = self._is_over()
-        self._vote(window, hypothesis, is_last=is_over)
-        events: list[StreamingEvent] = [*self._agree(window, hypothesis, is_loop=is_loop, is_over=is_over)]
-        self._move(window)
+        self._vote(window, hypothesis, is_last=self._is_over())
+        fresh = words[n_heard_before(self._final, words) :]
+        events: list[StreamingEvent] = []
+        if stops_short and moves and self.language is not None:
+            events += self._go_on_from(reach, fresh)
+        else:
+            events += self._agree(window, fresh, is_loop=is_loop)
+            self._move(window)
         if text_of(self._open) != self._shown:
             self._shown = text_of(self._open)
             events.append(Partial(words=self._open))
@@ -166,6 +175,20 @@ class StreamingSession:
         if self._turn is None and (turn := self._tracker.take()) is not None:
             self._turn = turn
             self._start = self._decoded = turn.start
+        return events
+
+    def _speech_end(self, window: StreamingWindow) -> float:
+        """Where the last speech in a window ends, as far as is known."""
+        turn = self._turn
+        end = window.end if turn is None or turn.audible_end is None else min(turn.end, window.end)
+        return end / SAMPLE_RATE
+
+    def _go_on_from(self, reach: float, fresh: tuple[Word, ...]) -> list[StreamingEvent]:
+        """The model fell silent though somebody speaks: what it said is final, the rest is decoded by itself."""
+        events = self._finalize(fresh)
+        self._leave(len(self._final))
+        self._open = tuple(word for word in self._open if word.start >= reach)
+        self._start = self._decoded = round(reach * SAMPLE_RATE)
         return events
 
     def _move(self, window: StreamingWindow) -> None:
@@ -213,11 +236,7 @@ class StreamingSession:
 
     # --- text ---
 
-    def _agree(
-        self, window: StreamingWindow, hypothesis: Hypothesis, *, is_loop: bool, is_over: bool
-    ) -> list[StreamingEvent]:
-        words = () if _is_silence(hypothesis) else hypothesis.words
-        fresh = words[n_heard_before(self._final, words) :]
+    def _agree(self, window: StreamingWindow, fresh: tuple[Word, ...], *, is_loop: bool) -> list[StreamingEvent]:
         n_final = n_agreed(self._open, fresh)
         if is_loop and self._open:
             fresh, n_final = self._open, 0  # the hypothesis before is the better one
@@ -227,7 +246,7 @@ class StreamingSession:
             settled_s = window.end / SAMPLE_RATE - UNSETTLED_S
             n_old = next((i for i, w in enumerate(fresh) if (w.start + w.end) / 2 >= settled_s), len(fresh))
             n_final = max(n_final, n_old)
-        if is_over:
+        if self._is_over():
             n_final = len(fresh)
         self._open = fresh[n_final:]
         return self._finalize(fresh[:n_final])

@@ -446,6 +446,36 @@ def test_a_loop_does_not_replace_a_good_hypothesis(tokenizer):
     assert text_of(session.finish()) == "no"
 
 
+def test_a_model_that_stops_short_hears_the_rest_apart(tokenizer):
+    truth = sentence("one two three four five six seven eight", step=1.0)
+    session = StreamingSession(NO_VAD, tokenizer)
+    session.push(8 * SECOND)
+    session.finish()
+    windows = []
+
+    def say(window: StreamingWindow) -> Hypothesis:
+        windows.append((window.start / SECOND, window.end / SECOND))
+        return said(*hearing(truth)(window).words[:5])
+
+    assert final_words(drain(session, say)) == truth
+    assert windows == [(0.0, 8.0), (5.0, 8.0)]
+
+
+def test_a_model_that_says_nothing_of_speech_is_asked_again_without_context(tokenizer):
+    session = StreamingSession(StreamingOptions(language="en", prompt="Tolkien"), tokenizer)
+    truth = [word("yes", 2, 2.5)]
+    contexts = []
+
+    def say(window: StreamingWindow) -> Hypothesis:
+        contexts.append(bool(window.prompt.context))
+        return said() if window.prompt.context else hearing(truth)(window)
+
+    events = push_frames(session, frames((2.72, 0.9), (2, 0)), say)
+    assert final_words(events) == truth
+    assert contexts[:3] == [True, True, False]
+    assert not any(contexts[3:])
+
+
 # --- bad input ---
 
 

@@ -31,10 +31,10 @@ def score_languages(run: StoredRun) -> LanguageScores:
 
 
 def detected_languages(run: StoredRun) -> LanguageIdentification | None:
-    """Of a transcription; None where the target was told the languages, or never says which it took."""
+    """Of a transcription; None where the target was told the languages, never says which it took, or none is known."""
     if run.config.get("language") != AUTO:
         return None
-    clips = answered_clips(run)
+    clips = [clip for clip in answered_clips(run) if clip[1].language is not None]
     return _identify(clips) if any(hypothesis.language for *_, hypothesis in clips) else None
 
 

@@ -1,9 +1,9 @@
 """Words in recordings joined from clips at known offsets. In: ``StoredRun``. Out: ``WordPlacement``, or None.
 
 The texts of the parts, one after another, are aligned with the words of the hypothesis; a word that is found in a part
-should start and end inside it. Where a word's place in the text is in doubt (the same word ends one part and begins
-the next, and one of them is missing) the alignment may choose the wrong part: stray words are listed, so that each can
-be looked at. Knows no output format.
+should start and end inside it. The alignment knows texts alone: of a sentence that is written twice it may take the
+copy that stands elsewhere, and where the same word ends one part and begins the next, the wrong one. So stray words are
+listed, that each can be looked at. Knows no output format.
 """
 
 from collections.abc import Iterable, Sequence

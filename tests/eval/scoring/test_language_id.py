@@ -33,6 +33,8 @@ def test_a_transcription_has_it_only_where_the_target_was_not_told(make_run) -> 
     assert score_transcriptions(make_run(clip, **AUTO)).language_id.accuracy == 1.0
     silent_about_it = make_run(({"text": "a"}, "a"), **AUTO)
     assert score_transcriptions(silent_about_it).language_id is None
+    nobody_speaks = make_run(({"text": "", "language": None}, named("en")), **AUTO)
+    assert score_transcriptions(nobody_speaks).language_id is None
 
 
 def test_without_a_known_language_there_is_no_accuracy(make_run) -> None:

@@ -108,7 +108,7 @@ def _pieces(segment: Segment, times: Sequence[TokenTime], tokenizer: Tokenizer, 
         piece = _Piece(text, first.start, last.end, tuple(time.probability for time in times[:n_tokens]))
         times = times[n_tokens:]
         begins = language in LANGUAGES_WITHOUT_SPACES or text[:1].isspace() or bool(piece.mark)
-        if not pieces or (begins and not pieces[-1].text.isspace()):
+        if not pieces or (begins and not (piece.mark and pieces[-1].text.isspace())):
             pieces.append(piece)
         else:
             before = pieces[-1]
@@ -161,6 +161,8 @@ def _merge_marks(pieces: Sequence[_Piece]) -> list[_Piece]:
 
 def _opens(piece: _Piece) -> bool:
     mark = piece.mark
+    if piece.text.isspace():
+        return True
     if not mark or any(sign not in OPENING_MARKS for sign in mark):
         return False
     return piece.text[0].isspace() or all(sign in ALWAYS_OPENING_MARKS for sign in mark)

@@ -52,6 +52,7 @@ def words_of(tokenizer, text: str, language: str = "en", **places) -> list[Word]
         ("en", " ...", [" ..."]),
         ("en", ' He left "', [" He", " left", ' "']),
         ("en", " space after ", [" space", " after "]),
+        ("zh", "A 你好 ", ["A", " 你", "好 "]),
         ("zh", "你好,“世界”。", ["你", "好,", "“世", "界”。"]),
         ("ja", "はい、そう", ["は", "い、", "そ", "う"]),
         ("th", "ดีA", ["ด", "ี", "A"]),

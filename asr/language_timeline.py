@@ -43,9 +43,12 @@ class _Utterance:
 
 
 class LanguageTimeline:
-    """Listens to a recording whose windows are ``windows``: stretches of at most 30 s in order."""
+    """Listens to the ``clips`` of a recording, whose windows are ``windows``: stretches of at most 30 s in order."""
 
-    def __init__(self, windows: Sequence[Stretch], voice: Voice | None, options: TranscribeOptions) -> None:
+    def __init__(
+        self, clips: Sequence[Stretch], windows: Sequence[Stretch], voice: Voice | None, options: TranscribeOptions
+    ) -> None:
+        self._clips = clips
         self._options = options
         self._voice = voice
         self._windows = list(windows)
@@ -63,13 +66,8 @@ class LanguageTimeline:
 
     def next_windows(self) -> list[LanguageWindow]:
         """What to listen to before any text is decoded; none when that is done."""
-        wanted = [each for each in self._votes if _key(each) not in self._ballots]
-        if wanted or not self._votes:
-            return [_window(each) for each in wanted]
-        if not self.probabilities:
-            self.probabilities = vote([self._ballots[_key(each)] for each in self._votes])
-            self._utterances = self._cut() if self._is_mixed() else []
-        return [_window(each.heard) for each in self._utterances if _key(each.heard) not in self._ballots]
+        wanted = self._votes if not self.probabilities else [each.heard for each in self._utterances]
+        return [_window(each) for each in wanted if _key(each) not in self._ballots]
 
     def accept(self, window: LanguageWindow, probabilities: Mapping[str, float]) -> None:
         """Take what a window says."""
@@ -81,6 +79,9 @@ class LanguageTimeline:
             end=key[1] / FRAMES_PER_SECOND,
             probabilities=restrict(probabilities, self._options.languages),
         )
+        if not self.probabilities and all(_key(each) in self._ballots for each in self._votes):
+            self.probabilities = vote([self._ballots[_key(each)] for each in self._votes])
+            self._utterances = [each for clip in self._clips for each in self._cut(clip)] if self._is_mixed() else []
 
     def runs(self) -> list[tuple[Stretch, str]]:
         """Stretches of one language each that follow on each other; none unless several languages may be spoken."""
@@ -89,7 +90,7 @@ class LanguageTimeline:
         for utterance, language in zip(self._utterances, languages, strict=True):
             self._chosen[_key(utterance.heard)] = language
             stretch = utterance.stretch
-            if runs and runs[-1][1] == language:
+            if runs and runs[-1][1] == language and runs[-1][0].end == stretch.begin:
                 stretch = Stretch(begin=runs.pop()[0].begin, end=stretch.end)
             runs.append((stretch, language))
         return runs
@@ -99,13 +100,18 @@ class LanguageTimeline:
         ballot = self._ballots.get(_key(stretch))
         if ballot is None:
             return _window(stretch)
-        language = choose(ballot.probabilities, self.probabilities)
+        is_clear = max(ballot.probabilities.values()) >= self._options.language_threshold
+        language = choose(ballot.probabilities, self.probabilities) if is_clear else self.language or "en"
         self._chosen[_key(stretch)] = language
         return language
 
     def settle(self) -> None:
         """Let the vote hold for the whole recording."""
-        self._chosen = {_key(each): self.language or "en" for each in self._votes}
+        if self.probabilities:
+            whole = Stretch(begin=self._windows[0].begin, end=self._windows[-1].end)
+            start, end = whole.begin / FRAMES_PER_SECOND, whole.end / FRAMES_PER_SECOND
+            self._ballots[_key(whole)] = Ballot(start=start, end=end, probabilities=self.probabilities)
+            self._chosen = {_key(whole): self.language or "en"}
 
     @property
     def spans(self) -> tuple[LanguageSpan, ...]:
@@ -123,21 +129,25 @@ class LanguageTimeline:
         ballots = [self._ballots[_key(each)].probabilities for each in self._votes]
         return any(p > CLEAR and name != self.language for ballot in ballots for name, p in ballot.items())
 
-    def _cut(self) -> list[_Utterance]:
+    def _cut(self, clip: Stretch) -> list[_Utterance]:
         """Speech between pauses, of MIN_PIECE_S to MAX_PIECE_S; pauses go to their neighbours in halves."""
         if self._voice is None:
             return []
+        begin_s, end_s = clip.begin / FRAMES_PER_SECOND, clip.end / FRAMES_PER_SECOND
         groups: list[tuple[float, float]] = []
         for each in self._voice.possible:
-            if groups and each.end - groups[-1][0] <= MAX_PIECE_S:
-                pause, length = each.start - groups[-1][1], groups[-1][1] - groups[-1][0]
-                if pause < PIECE_PAUSE_S or min(length, each.end - each.start) < MIN_PIECE_S:
-                    groups[-1] = (groups[-1][0], each.end)
+            start, end = max(each.start, begin_s), min(each.end, end_s)
+            if start >= end:
+                continue
+            if groups and end - groups[-1][0] <= MAX_PIECE_S:
+                pause, length = start - groups[-1][1], groups[-1][1] - groups[-1][0]
+                if pause < PIECE_PAUSE_S or min(length, end - start) < MIN_PIECE_S:
+                    groups[-1] = (groups[-1][0], end)
                     continue
-            groups += self._split(each.start, each.end)
-        edges = [self._windows[0].begin]
+            groups += self._split(start, end)
+        edges = [clip.begin]
         edges += [_frame((before[1] + after[0]) / 2) for before, after in pairwise(groups)]
-        edges.append(self._windows[-1].end)
+        edges.append(clip.end)
         return [
             _Utterance(
                 stretch=Stretch(begin=begin, end=end), heard=Stretch(begin=_frame(group[0]), end=_frame(group[1]))

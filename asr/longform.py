@@ -10,14 +10,14 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from asr.decoding.types import DecodingResult
 from asr.errors import AuricleError, InvalidOptionError
 from asr.features import FRAMES_PER_SECOND
 from asr.language_timeline import LanguageTimeline, LanguageWindow
 from asr.options import Plan, TranscribeOptions
-from asr.quality import LOST_SPEECH
+from asr.quality import LOST_SPEECH, plain_text
 from asr.stretches import Stretch, clips_to_stretches, cut_anywhere, cut_at_pauses
 from asr.tokenizer import Tokenizer
 from asr.transcript import Attempt, LanguageSpan, Segment, Suppressed
@@ -28,7 +28,8 @@ from asr.walk import Context, Setup, Walk, Window, suppress
 __all__ = ["LanguageWindow", "LongFormSession", "Window"]
 
 WEAK_LOGPROB = -0.7  # a stretch whose text is less probable is walked again
-MIN_LOST_S = 2.0  # of speech without text, before it is walked again
+MIN_KEPT_TEXT = 0.6  # of a walk's letters must be in the one that takes its place
+LOOK_AHEAD_SLOTS = 32  # begun before the first of them is final; bounds time and memory
 MAX_CARRIED_TOKENS = 111  # half of what a window may be told; the rest is for the text before it
 
 
@@ -42,6 +43,9 @@ class _Slot:
     """The walk whose text stands, so far."""
     second: Walk | None = None
     """The walk with context, while it is under way."""
+    walked_again: bool = False
+    lost: list[Suppressed] = field(default_factory=list)
+    """Speech without text that was not walked again."""
     rescues: list[Walk] | None = None
     """Walks over speech that got no text; None before they are looked for."""
 
@@ -51,8 +55,15 @@ class _Slot:
         return [walk for walk in all_of_them if walk is not None and not walk.done]
 
     def _kept(self) -> list[Walk]:
-        """Walks whose text stands: what is found where the first found nothing must be convincing."""
-        found = [walk for walk in self.rescues or () if not walk.failed and walk.avg_logprob >= WEAK_LOGPROB]
+        """Walks whose text stands: what is found where the first found nothing must be convincing, and new."""
+        said = [plain_text(segment.text) for segment in self.walk.segments] if self.walk is not None else []
+        found = [
+            walk
+            for walk in self.rescues or ()
+            if not walk.failed
+            and walk.avg_logprob >= WEAK_LOGPROB
+            and not any(plain_text(segment.text) in text for segment in walk.segments for text in said)
+        ]
         return [self.walk, *found] if self.walk is not None else found
 
     def text(self) -> list[Segment]:
@@ -63,8 +74,10 @@ class _Slot:
     def suppressed(self) -> list[Suppressed]:
         """What the walks left out, and the text of those that did not convince."""
         kept = self._kept()
-        left_out = [each for walk in kept for each in walk.suppressed]
+        left_out = [each for walk in kept for each in walk.suppressed] + self.lost
         for walk in self.rescues or ():
+            if not walk.segments and not walk.suppressed:
+                left_out.append(_lost_speech(walk.stretch))
             left_out += walk.suppressed if walk not in kept else []
             left_out += [suppress(each, each.text, LOST_SPEECH) for each in walk.segments if walk not in kept]
         return sorted(left_out, key=lambda each: each.start)
@@ -84,6 +97,9 @@ class LongFormSession:
         tokenizer: Tokenizer,
         activity: VoiceActivity | None = None,
     ) -> None:
+        if len(options.languages) == 1:
+            options = replace(options, language=options.languages[0])
+        self._n_frames = n_frames
         self._options = options
         self._voice = None if activity is None else Voice(activity, threshold=options.vad_threshold)
         self._setup = Setup(options=options, tokenizer=tokenizer, voice=self._voice)
@@ -93,7 +109,7 @@ class LongFormSession:
         self._clips = clips
         self._timeline = None
         if options.language is None and tokenizer.is_multilingual:
-            self._timeline = LanguageTimeline(self._windows(clips), self._voice, options)
+            self._timeline = LanguageTimeline(clips, self._windows(clips), self._voice, options)
         self._slots: list[_Slot] | None = None
         self._walks: dict[int, Walk] = {}  # under way, by number
         self._n_walks = 0
@@ -111,7 +127,7 @@ class LongFormSession:
         if self._slots is None:
             return 0
         if self._n_done == len(self._slots):
-            return self._slots[-1].stretch.end if self._slots else 0
+            return self._n_frames
         slot = self._slots[self._n_done]
         return slot.walk.seek if slot.walk is not None and self._emits_at_once else slot.stretch.begin
 
@@ -209,7 +225,10 @@ class LongFormSession:
 
     def _active(self, slots: list[_Slot]) -> list[_Slot]:
         """The slots that may have work now."""
-        return slots[self._n_done : self._n_done + 1] if self._emits_at_once else slots[self._n_done :]
+        return slots[self._n_done : self._n_done + 1] if self._emits_at_once else slots[self._n_done : self._end(slots)]
+
+    def _end(self, slots: list[_Slot]) -> int:
+        return min(self._n_done + LOOK_AHEAD_SLOTS, len(slots))
 
     def _language_of(self, slot: _Slot) -> str | LanguageWindow | None:
         if slot.language is None and self._timeline is not None:
@@ -221,15 +240,15 @@ class LongFormSession:
 
     def _advance(self, slots: list[_Slot]) -> None:
         """Start the walks that can start, settle those that are done, and emit what is final."""
-        for place in range(self._n_done, len(slots)):
+        for place in range(self._n_done, self._end(slots)):
+            if self._emits_at_once and place > self._n_done:
+                return
             slot = slots[place]
             if slot.walk is None and not isinstance(self._language_of(slot), LanguageWindow):
                 self._start(slot, place, slots)
             is_done = slot.walk is not None and not slot.walks() and self._settle(slot, place, slots)
             if place == self._n_done and (is_done or self._emits_at_once):
                 self._emit(slot, is_done=is_done)
-            elif self._emits_at_once:
-                return
 
     def _start(self, slot: _Slot, place: int, slots: list[_Slot]) -> None:
         context = self._context
@@ -264,28 +283,37 @@ class LongFormSession:
         if walk is None:
             return False
         if slot.second is not None:
-            slot.walk, slot.second = _better(walk, slot.second), None
-            walk = slot.walk
-        elif walk.gave_up or (slot.rescues is None and self._can_use_context(place) and _is_weak(walk)):
+            walk = self._keep_better(slot, walk, slot.second)
+        elif walk.gave_up or (not slot.walked_again and self._can_use_context(place) and _is_weak(walk)):
             if place > self._n_done:
                 return False  # the text before it is not final yet
-            if self._walk_again(slot, walk, slots[place - 1]):
-                return False
-        if slot.rescues is None:
-            slot.rescues = self._rescue(slot, walk) if not self._emits_at_once else []
+            slot.walked_again = True
+            self._walk_again(slot, walk, slots[place - 1])
+        if not slot.walks() and slot.rescues is None:
+            slot.rescues = self._rescue(slot, walk)
         return not slot.walks()
 
-    def _walk_again(self, slot: _Slot, walk: Walk, before: _Slot) -> bool:
-        """Walk with the text before it as context; False when there is none and the first walk is kept."""
-        text = [token for segment in before.text() for token in segment.tokens]
-        if not text or before.language != slot.language:
-            if not walk.gave_up:
-                return False
+    def _keep_better(self, slot: _Slot, first: Walk, second: Walk) -> Walk:
+        slot.second = None
+        # Little text is easily probable: the better walk must not be the one that left most of it out.
+        if second.rank > first.rank and second.n_letters >= MIN_KEPT_TEXT * first.n_letters:
+            slot.walk = second
+            del self._walks[first.number]
+            return second
+        del self._walks[second.number]
+        if first.gave_up:
+            first.make_do()
+        first.note(second.tried)
+        return first
+
+    def _walk_again(self, slot: _Slot, walk: Walk, before: _Slot) -> None:
+        """Walk with the text before it as context; without any, a walk that gave up climbs on."""
+        text = before.walk.context.text if before.walk is not None and before.language == slot.language else ()
+        if text:
+            context = Context(carried=self._carried, text=text)
+            slot.second = self._new_walk(slot, slot.stretch, context, tuple(walk.tried))
+        elif walk.gave_up:
             walk.climb()
-            return not walk.done
-        tried = tuple(attempt for attempt, _ in walk.attempts)
-        slot.second = self._new_walk(slot, slot.stretch, Context(carried=self._carried, text=tuple(text)), tried)
-        return True
 
     def _rescue(self, slot: _Slot, walk: Walk) -> list[Walk]:
         """Walks over speech that ``walk`` left without text."""
@@ -293,11 +321,13 @@ class LongFormSession:
             return []
         begin, end = slot.stretch.begin / FRAMES_PER_SECOND, slot.stretch.end / FRAMES_PER_SECOND
         said = [(each.start, each.end) for each in walk.segments]
-        said += [(each.start, each.end) for each in walk.suppressed]
+        said += [(each.start, each.end) for each in walk.suppressed if each.end > each.start]
         walks = []
-        for lost in self._voice.uncovered(sorted(said), begin, end):
-            if lost.end - lost.start >= MIN_LOST_S:
-                stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
+        for lost in self._voice.lost(sorted(said), begin, end):
+            stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
+            if self._emits_at_once:
+                slot.lost.append(_lost_speech(stretch))
+            else:
                 walks.append(self._new_walk(slot, stretch, Context(carried=self._carried)))
         return walks
 
@@ -322,19 +352,27 @@ def _is_weak(walk: Walk) -> bool:
     return bool(walk.failed) or walk.avg_logprob < WEAK_LOGPROB or not walk.stretch.after_pause
 
 
-def _better(first: Walk, second: Walk) -> Walk:
-    if first.gave_up or bool(first.failed) > bool(second.failed):
-        return second
-    if bool(second.failed) > bool(first.failed):
-        return first
-    return second if second.avg_logprob > first.avg_logprob else first
+def _lost_speech(stretch: Stretch) -> Suppressed:
+    """Somebody speaks here, and the model has nothing to write."""
+    return Suppressed(
+        start=stretch.begin / FRAMES_PER_SECOND,
+        end=stretch.end / FRAMES_PER_SECOND,
+        text="",
+        reason=LOST_SPEECH,
+        avg_logprob=0.0,
+        compression_ratio=1.0,
+        no_speech_prob=0.0,
+    )
 
 
 def _told(options: TranscribeOptions, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Tokens that every window is told, and those for the first window only."""
     prompt = tuple(tokenizer.encode(" " + options.prompt.strip())) if options.prompt.strip() else ()
-    hotwords = tuple(tokenizer.encode(" " + ", ".join(word.strip() for word in options.hotwords)))
-    carried = hotwords if options.hotwords else ()
+    try:
+        words = " " + ", ".join(word.strip() for word in options.hotwords)
+        carried = tuple(tokenizer.encode(words)) if options.hotwords else ()
+    except InvalidOptionError as error:
+        raise InvalidOptionError(f"hotwords: {error}", param="hotwords") from error
     if len(carried) > MAX_CARRIED_TOKENS:
         message = f"hotwords: got {len(carried)} tokens, expected at most {MAX_CARRIED_TOKENS}: name fewer"
         raise InvalidOptionError(message, param="hotwords")

@@ -50,8 +50,8 @@ class TranscribeOptions:
     languages: tuple[str, ...] = ()
     """The languages that detection may choose among, as codes or English names; empty: all the model knows."""
     language_threshold: float = 0.5
-    """A detection whose best language is less probable than this abstains: the recording's language is kept, and a
-    recording without one is decoded in its best guess, with a warning."""
+    """A detection whose best language is less probable than this abstains: a stretch is decoded in the language of
+    most of the recording, and where that is uncertain the transcript has a warning."""
     timestamps: bool = True
     """Let the model predict segment times; without them the text of each 30 s window is one segment."""
     word_timestamps: bool = False
@@ -94,7 +94,7 @@ class TranscribeOptions:
     """Give each window the text of the one before as context, while its temperature is below 0.5."""
     max_initial_timestamp_s: float = 1.0
     """The first timestamp of a window is at most this."""
-    plan: Plan = Plan.SEQUENTIAL
+    plan: Plan = Plan.HYBRID
     """How a long recording is walked."""
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ def _check_clips(clips: tuple[tuple[float, float | None], ...]) -> None:
             message = f"clip_timestamps: stretch {place} has no end, which only the last one may leave out"
             raise InvalidOptionError(message, param="clip_timestamps")
         stop = math.inf if end is None else end
-        if not (math.isfinite(start) and reached <= start < stop and not math.isnan(stop)):
+        if not (math.isfinite(start) and reached <= start < stop) or (end is not None and not math.isfinite(end)):
             message = f"clip_timestamps: got {start:g} to {stop:g} s, expected start < end, from {reached:g} s on"
             raise InvalidOptionError(message, param="clip_timestamps")
         reached = stop

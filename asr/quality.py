@@ -17,6 +17,7 @@ __all__ = [
     "LOST_SPEECH",
     "LOW_PROBABILITY",
     "NO_SPEECH",
+    "NO_TIME",
     "NO_VOICE",
     "PHANTOM",
     "TOO_DENSE",
@@ -24,7 +25,9 @@ __all__ = [
     "VoiceEvidence",
     "failures",
     "find_repetition",
+    "is_phantom",
     "is_silence",
+    "plain_text",
     "segment_flags",
     "suppression_reason",
     "too_dense",
@@ -36,6 +39,7 @@ NO_SPEECH = "no_speech"  # the model says that nobody speaks
 NO_VOICE = "no_voice"  # voice activity says that nobody speaks
 TOO_DENSE = "too_dense"  # more text than anyone can say in the time
 PHANTOM = "phantom_phrase"  # what models write over silence, where the voice activity agrees
+NO_TIME = "no_time"  # the model gave the text no length, or a time after the recording's end
 LOST_SPEECH = "lost_speech"  # somebody speaks where there is no text
 
 MAX_NGRAM_TOKENS = 48
@@ -47,7 +51,7 @@ DENSITY_SLACK_S = 0.5  # predicted times are that rough
 FAINT_VOICE = 0.15  # below this probability of speech there is no voice; see docs/results.md
 CONFIDENT_LOGPROB = -0.6  # text over a faint voice is kept from here on
 
-# What Whisper writes over silence and music, learned from captions; normalized by ``_plain``.
+# What Whisper writes over silence and music, learned from captions; normalized by ``plain_text``.
 PHANTOM_PHRASES = frozenset({
     "you", "thank you", "thank you very much", "thank you so much", "thanks for watching", "thank you for watching",
     "thank you so much for watching", "thanks", "bye", "bye bye", "please subscribe", "subscribe",
@@ -147,23 +151,23 @@ def segment_flags(segment: Segment, voice: VoiceEvidence | None, options: Transc
         found.append(NO_VOICE)
     if too_dense(segment.text, segment.end - segment.start):
         found.append(TOO_DENSE)
-    plain = _plain(segment.text)
-    if not plain or plain in PHANTOM_PHRASES:  # a lone full stop is what nobody says, too
+    if is_phantom(segment.text):
         found.append(PHANTOM)
     return tuple(found)
+
+
+def is_phantom(text: str) -> bool:
+    """Whether ``text`` is what models write over silence, or has nothing that can be said: a lone full stop."""
+    plain = plain_text(text)
+    return not plain or plain in PHANTOM_PHRASES
 
 
 def suppression_reason(segment: Segment, flags: Sequence[str], voice: VoiceEvidence | None) -> str | None:
     """Why a segment is left out; None: it stays, with its flags.
 
-    Text without a voice is left out, and known phantom phrases that the model was only guessing. Whatever else it
-    wrote where someone speaks stays, however doubtful.
+    Only text without a voice is left out here: what the model wrote where someone speaks stays, however doubtful.
     """
-    if voice is None:
-        return None
-    if PHANTOM in flags and (LOW_PROBABILITY in flags or LOOP in flags):
-        return PHANTOM
-    if NO_VOICE not in flags:
+    if voice is None or NO_VOICE not in flags:
         return None
     if voice.max_probability < FAINT_VOICE:
         return PHANTOM if PHANTOM in flags else NO_VOICE
@@ -177,6 +181,7 @@ def _effort(char: str) -> float:
     return IDEOGRAM_LETTERS if unicodedata.east_asian_width(char) in "WF" else 1.0
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
+    """Letters and digits of ``text`` in lower case, with single spaces, and hyphens inside words."""
     kept = "".join(char for char in text.lower() if char.isalnum() or char in " -")
-    return " ".join(kept.split())
+    return " ".join(kept.split()).strip("- ")

@@ -21,6 +21,8 @@ class WindowSegments:
     """Segments of one window in order, and the frames that the window was good for: the next one starts after them."""
 
     segments: tuple[Segment, ...]
+    timeless: tuple[Segment, ...]
+    """Text that the model gave no time: pieces without length, and what follows a last pair beyond the window."""
     n_frames_done: int
 
 
@@ -41,30 +43,34 @@ def split_segments(
     if cuts and ends_in_one_time:
         cuts.append(len(tokens))
 
-    pieces: list[tuple[int, int, Sequence[int]]]  # start and end in timestamp steps, tokens
+    pieces: list[tuple[int, int, Sequence[int]]]  # start and end in frames from the window's start, tokens
     if cuts:
         pieces = [
             # Without timestamp rules the first piece may begin with text: it then starts with the window.
-            (max(tokens[start] - begin, 0), tokens[end - 1] - begin, tokens[start:end])
+            (_frames(max(tokens[start] - begin, 0)), _frames(tokens[end - 1] - begin), tokens[start:end])
             for start, end in zip([0, *cuts], cuts, strict=False)
         ]
-        last_time = tokens[cuts[-1] - 1] - begin
-        n_frames_done = n_frames if ends_in_one_time else last_time * FRAMES_PER_TIMESTAMP
+        n_frames_done = n_frames if ends_in_one_time else _frames(tokens[cuts[-1] - 1] - begin)
+        if n_frames_done >= n_frames:
+            pieces.append((n_frames, n_frames, tokens[cuts[-1] :]))
     else:
         times = [token - begin for token in tokens if token >= begin]
-        end = times[-1] if times and times[-1] else n_frames // FRAMES_PER_TIMESTAMP
-        pieces = [(0, end, tokens)]
+        pieces = [(0, _frames(times[-1]) if times and times[-1] else n_frames, tokens)]
         n_frames_done = n_frames
 
-    n_steps = -(-n_frames // FRAMES_PER_TIMESTAMP)
     segments: list[Segment] = []
+    timeless: list[Segment] = []
     for start, end, piece in pieces:
         text = tokenizer.decode(piece)
-        if start == end or not text.strip():
-            continue
-        heard = (min(start, n_steps), min(end, n_steps))  # nothing is heard in the padding of a short window
-        segments.append(_segment(result, piece, text, times=heard, seek=seek, language=language, id_=len(segments)))
-    return WindowSegments(segments=tuple(segments), n_frames_done=n_frames_done)
+        if text.strip():
+            heard = (min(start, n_frames), min(end, n_frames))  # nothing is heard in the padding of a short window
+            segment = _segment(result, piece, text, times=heard, seek=seek, language=language, id_=len(segments))
+            (timeless if start == end else segments).append(segment)
+    return WindowSegments(segments=tuple(segments), timeless=tuple(timeless), n_frames_done=n_frames_done)
+
+
+def _frames(n_steps: int) -> int:
+    return n_steps * FRAMES_PER_TIMESTAMP
 
 
 def _segment(  # noqa: PLR0913 (what a segment is made of)
@@ -77,12 +83,11 @@ def _segment(  # noqa: PLR0913 (what a segment is made of)
     language: str,
     id_: int,
 ) -> Segment:
-    offset = seek / FRAMES_PER_SECOND
     return Segment(
         id=id_,
         seek=seek,
-        start=round(offset + times[0] * TIMESTAMP_STEP_S, 2),
-        end=round(offset + times[1] * TIMESTAMP_STEP_S, 2),
+        start=round((seek + times[0]) / FRAMES_PER_SECOND, 2),
+        end=round((seek + times[1]) / FRAMES_PER_SECOND, 2),
         text=text,
         tokens=tuple(tokens),
         temperature=result.temperature,

@@ -36,11 +36,11 @@ def clips_to_stretches(clips: Sequence[tuple[float, float | None]], n_frames: in
         return (Stretch(begin=0, end=n_frames),) if n_frames else ()
     stretches = []
     for start, end in clips:
-        begin = round(start * FRAMES_PER_SECOND)
-        if begin >= n_frames:
+        if start * FRAMES_PER_SECOND >= n_frames:
             message = f"clip_timestamps: got a start of {start:g} s, the recording ends at {n_frames / 100:.2f} s"
             raise InvalidOptionError(message, param="clip_timestamps")
-        stop = n_frames if end is None else min(round(end * FRAMES_PER_SECOND), n_frames)
+        begin = round(start * FRAMES_PER_SECOND)
+        stop = n_frames if end is None else round(min(end * FRAMES_PER_SECOND, n_frames))
         if stop > begin:
             stretches.append(Stretch(begin=begin, end=stop))
     return tuple(stretches)
@@ -52,49 +52,55 @@ def cut_at_pauses(
     """Cut into stretches of at most 30 s, in pauses as late as they come; speech without one is cut where it is lowest.
 
     ``speech``: what counts as speech, in order. Pauses of up to MAX_PAUSE_S go to their neighbours in halves; what is
-    further from speech is in no stretch, unless ``keep_silence`` asks for all of it.
+    further from speech is in no stretch, unless ``keep_silence`` asks for it: then it is in stretches of its own.
     """
     begin_s, end_s = stretch.begin / FRAMES_PER_SECOND, stretch.end / FRAMES_PER_SECOND
     inside = [
         (max(each.start, begin_s), min(each.end, end_s)) for each in speech if each.end > begin_s and each.start < end_s
     ]
     groups = _group(_split_long(inside, activity))
-    if not groups:
-        return _windows(begin_s, end_s) if keep_silence else []
-    stretches = []
+    stretches: list[Stretch] = []
     for place, group in enumerate(groups):
         first, last = group[0][0], group[-1][1]
         before = first - (groups[place - 1][-1][1] if place else begin_s)
         after = (groups[place + 1][0][0] if place + 1 < len(groups) else end_s) - last
         # At the recording's own ends there is no neighbour to share the pause with.
-        lead = _kept(before, LEAD_S, shared=place > 0, all_of_it=keep_silence)
-        tail = _kept(after, TAIL_S, shared=place + 1 < len(groups), all_of_it=keep_silence)
-        if not keep_silence:
-            room = max(WINDOW_S - (last - first), 0.0)
-            lead, tail = min(lead, room / 2), min(tail, max(room - min(lead, room / 2), 0.0))
+        lead = _kept(before, LEAD_S, shared=place > 0)
+        tail = _kept(after, TAIL_S, shared=place + 1 < len(groups))
+        room = max(WINDOW_S - (last - first), 0.0)
+        if lead + tail > room:
+            lead, tail = lead * room / (lead + tail), tail * room / (lead + tail)
         stretches += _windows(first - lead, last + tail, after_pause=not place or before > 0)
-    return stretches
+    return _with_silence(stretches, stretch) if keep_silence else stretches
+
+
+def _with_silence(stretches: list[Stretch], whole: Stretch) -> list[Stretch]:
+    """The stretches, and what is between them."""
+    filled, at = [], whole.begin
+    for stretch in stretches:
+        filled += [*_cut(at, stretch.begin), stretch]
+        at = stretch.end
+    return [*filled, *_cut(at, whole.end)]
 
 
 def cut_anywhere(stretch: Stretch) -> list[Stretch]:
     """Stretches of 30 s, where nothing is known of pauses."""
-    return _windows(stretch.begin / FRAMES_PER_SECOND, stretch.end / FRAMES_PER_SECOND)
+    return _cut(stretch.begin, stretch.end)
 
 
-def _kept(pause: float, margin: float, *, shared: bool, all_of_it: bool) -> float:
+def _kept(pause: float, margin: float, *, shared: bool) -> float:
     """How much of a pause a stretch keeps."""
     share = pause / 2 if shared else pause
-    return share if all_of_it or pause <= MAX_PAUSE_S else min(margin, share)
+    return share if pause <= MAX_PAUSE_S else min(margin, share)
 
 
 def _split_long(inside: list[tuple[float, float]], activity: VoiceActivity) -> list[tuple[float, float]]:
     """Speech without a pause, cut where the voice is weakest, near the end of each window."""
     pieces = []
-    room = WINDOW_S - LEAD_S - TAIL_S
     for start, end in inside:
         begin = start
-        while end - begin > room:
-            cut = activity.quietest(begin + MIN_CUT_S, begin + room)
+        while end - begin > WINDOW_S:
+            cut = activity.quietest(begin + MIN_CUT_S, begin + WINDOW_S)
             pieces.append((begin, cut))
             begin = cut
         pieces.append((begin, end))
@@ -107,7 +113,7 @@ def _group(pieces: list[tuple[float, float]]) -> list[list[tuple[float, float]]]
     group: list[tuple[float, float]] = []
     for piece in pieces:
         group.append(piece)
-        while group and group[-1][1] - group[0][0] > WINDOW_S - LEAD_S - TAIL_S:
+        while len(group) > 1 and group[-1][1] - group[0][0] > WINDOW_S:
             place = _best_cut(group)
             groups.append(group[:place])
             group = group[place:]
@@ -125,7 +131,10 @@ def _best_cut(group: list[tuple[float, float]]) -> int:
 
 def _windows(start_s: float, end_s: float, *, after_pause: bool = True) -> list[Stretch]:
     """``start_s`` to ``end_s`` in stretches of at most 30 s."""
-    begin, end = round(start_s * FRAMES_PER_SECOND), round(end_s * FRAMES_PER_SECOND)
+    return _cut(round(start_s * FRAMES_PER_SECOND), round(end_s * FRAMES_PER_SECOND), after_pause=after_pause)
+
+
+def _cut(begin: int, end: int, *, after_pause: bool = True) -> list[Stretch]:
     return [
         Stretch(begin=at, end=min(at + N_FRAMES, end), after_pause=after_pause and at == begin)
         for at in range(begin, end, N_FRAMES)

@@ -5,15 +5,21 @@ FAINT_VOICE is decoded too, and kept only when the text is convincing (``asr.qua
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
-from asr.features import FRAMES_PER_SECOND
+from asr.features import FRAMES_PER_SECOND, WINDOW_S
 from asr.quality import FAINT_VOICE, VoiceEvidence
 from asr.voice_activity import SpeechStretch, VoiceActivity
 
 __all__ = ["Voice"]
 
 LEAD_S = 0.3  # a walk that skips silence begins this much before the voice
+MIN_FAINT_S = 0.2
+MIN_FAINT_NEIGHBOUR_S = 3.0  # a shorter faint voice beside a loud one is a pause, which windows hold anyway
+MIN_LOST_S = 2.0  # of speech without text: predicted times are wrong by a second at times
+LOST_MARGIN_S = 0.2  # around what was lost, so that no word is cut
+LOST_PAUSE_S = 1.0  # a shorter pause does not end what was lost
 NEIGHBOUR_S = 0.25  # predicted times are that rough: evidence for a segment is looked for that far beyond it
 
 
@@ -28,6 +34,8 @@ class Voice:
         faint = activity.speech(min(FAINT_VOICE, threshold), min_silence_s=0.2)
         self.possible = _united(self.speech, faint)
         """Stretches of speech, and the faint voices that are apart from it."""
+        self._speech_starts = [each.start for each in self.speech]
+        self._speech_ends = [each.end for each in self.speech]
         self._possible_starts = [each.start for each in self.possible]
 
     def next_voice(self, begin: int, end: int) -> int:
@@ -39,7 +47,7 @@ class Voice:
         if place == len(self.possible):
             return end
         following = self.possible[place].start
-        if following - start <= 30.0:
+        if following - start < WINDOW_S:
             return begin if following < end / FRAMES_PER_SECOND else end
         return min(max(begin, math.floor((following - LEAD_S) * FRAMES_PER_SECOND)), end)
 
@@ -58,24 +66,50 @@ class Voice:
 
     def speech_between(self, start: float, end: float) -> list[tuple[float, float]]:
         """Stretches of speech that touch ``start`` to ``end``, as pairs of seconds."""
-        return [(each.start, each.end) for each in self.speech if each.start < end and each.end > start]
+        first = bisect_right(self._speech_ends, start)
+        last = bisect_left(self._speech_starts, end)
+        return [(each.start, each.end) for each in self.speech[first:last]]
 
-    def uncovered(self, covered: list[tuple[float, float]], begin: float, end: float) -> list[SpeechStretch]:
-        """Speech between ``begin`` and ``end`` that none of the sorted ``covered`` stretches touches."""
-        left = []
-        for stretch in self.speech:
-            start, stop = max(stretch.start, begin), min(stretch.end, end)
-            for low, high in covered:
-                if high <= start or low >= stop:
-                    continue
-                if low > start:
-                    left.append(SpeechStretch(start, low))
-                start = max(start, high)
-            if start < stop:
-                left.append(SpeechStretch(start, stop))
-        return left
+    def lost(self, covered: Sequence[tuple[float, float]], begin: float, end: float) -> list[SpeechStretch]:
+        """Where between ``begin`` and ``end`` somebody speaks for MIN_LOST_S or more without text.
+
+        ``covered``: where there is text, sorted by start.
+        """
+        found: list[list[tuple[float, float]]] = []
+        for gap in _without((begin, end), covered):
+            pieces = [(max(low, gap[0]), min(high, gap[1])) for low, high in self.speech_between(*gap)]
+            for place, piece in enumerate(pieces):
+                if place and piece[0] - pieces[place - 1][1] <= LOST_PAUSE_S:
+                    found[-1].append(piece)
+                else:
+                    found.append([piece])
+        return [
+            SpeechStretch(max(pieces[0][0] - LOST_MARGIN_S, begin), min(pieces[-1][1] + LOST_MARGIN_S, end))
+            for pieces in found
+            if sum(high - low for low, high in pieces) >= MIN_LOST_S
+        ]
 
 
 def _united(certain: tuple[SpeechStretch, ...], faint: tuple[SpeechStretch, ...]) -> tuple[SpeechStretch, ...]:
-    apart = [each for each in faint if not any(other.start < each.end and each.start < other.end for other in certain)]
+    taken = [(each.start, each.end) for each in certain]
+    starts, ends = [each.start for each in certain], [each.end for each in certain]
+    apart = []
+    for each in faint:
+        touching = taken[bisect_right(ends, each.start) : bisect_left(starts, each.end)]
+        least = MIN_FAINT_NEIGHBOUR_S if touching else MIN_FAINT_S
+        left = _without((each.start, each.end), touching)
+        apart += [SpeechStretch(start, end) for start, end in left if end - start >= least]
     return tuple(sorted((*certain, *apart), key=lambda each: each.start))
+
+
+def _without(stretch: tuple[float, float], taken: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What none of the ``taken`` stretches, sorted by start, leaves of one."""
+    start, end = stretch
+    left = []
+    for low, high in taken:
+        if high <= start or low >= end:
+            continue
+        if low > start:
+            left.append((start, low))
+        start = max(start, high)
+    return [*left, (start, end)] if start < end else left

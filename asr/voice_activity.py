@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["FRAME_S", "SpeechStretch", "VoiceActivity"]
 
 FRAME_S = 0.032
-HYSTERESIS = 0.15  # speech that has begun goes on until its probability is this far below the threshold
-MIN_OFF_THRESHOLD = 0.01
+HYSTERESIS = 0.15  # speech that has begun goes on until its probability is this far below the threshold, or half of it
 PAUSE_PROBABILITY = 0.35  # frames below it belong to a pause
 
 
@@ -84,7 +83,7 @@ class VoiceActivity:
     def _is_speech(self, threshold: float) -> NDArray[np.bool_]:
         """Per frame, with hysteresis: each frame follows the last one that was clearly speech or clearly none."""
         begins = self.probabilities >= threshold
-        ends = self.probabilities < max(threshold - HYSTERESIS, MIN_OFF_THRESHOLD)
+        ends = self.probabilities < max(threshold - HYSTERESIS, threshold / 2)
         clear = np.where(begins | ends, np.arange(len(begins)), -1)
         last_clear = np.maximum.accumulate(clear)
         is_speech: NDArray[np.bool_] = (last_clear >= 0) & begins[np.maximum(last_clear, 0)]

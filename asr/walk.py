@@ -16,7 +16,18 @@ from asr.errors import AuricleError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES
 from asr.options import TranscribeOptions
 from asr.prompt import TaskPrompt
-from asr.quality import LOOP, NO_SPEECH, failures, find_repetition, is_silence, segment_flags, suppression_reason
+from asr.quality import (
+    LOOP,
+    NO_SPEECH,
+    NO_TIME,
+    PHANTOM,
+    failures,
+    find_repetition,
+    is_phantom,
+    is_silence,
+    segment_flags,
+    suppression_reason,
+)
 from asr.segments import FRAMES_PER_TIMESTAMP, WindowSegments, split_segments
 from asr.stretches import Stretch
 from asr.tasks import Task
@@ -103,6 +114,8 @@ class Walk:
         """Stop at the first window that fails at the first temperature, instead of climbing the ladder."""
         self.attempts: list[tuple[Attempt, DecodingResult]] = []
         """At the window under way."""
+        self.tried: list[Attempt] = []
+        """At all windows."""
         self._options, self._tokenizer, self._voice = setup.options, setup.tokenizer, setup.voice
         self._earlier = earlier
         self._window: Window | None = None
@@ -113,6 +126,18 @@ class Walk:
     def done(self) -> bool:
         """Whether nothing is left to decode."""
         return self.gave_up or self.seek >= self.stretch.end
+
+    @property
+    def n_letters(self) -> int:
+        """Of the text; of a walk that gave up, nothing is kept yet."""
+        return sum(len(segment.text) for segment in self.segments)
+
+    @property
+    def rank(self) -> tuple[bool, bool, float]:
+        """How good the text is; more is better. Of a walk that gave up, that of its best attempt."""
+        if self.gave_up:
+            return max(_rank(attempt) for attempt, _ in self.attempts)
+        return not self.failed, LOOP not in self.failed, self.avg_logprob
 
     @property
     def avg_logprob(self) -> float:
@@ -154,7 +179,9 @@ class Walk:
             return []
         if silent:
             rejected = (*rejected, NO_SPEECH)
-        self.attempts.append((_attempt(window, result, rejected), result))
+        attempt = self._attempt(result, rejected)
+        self.attempts.append((attempt, result))
+        self.tried.append(attempt)
         if rejected and self.gives_up:
             self.gave_up, self.failed = True, rejected
             return []
@@ -163,15 +190,40 @@ class Walk:
         return self._keep(window)
 
     def climb(self) -> None:
-        """Go on from where the walk gave up: at the next temperature."""
+        """Go on from where the walk gave up: at the next temperature, if there is one."""
+        self.gives_up = False
+        if len(self.attempts) == len(self._options.temperatures):
+            self.make_do()
+        else:
+            self.gave_up = False
+
+    def make_do(self) -> None:
+        """Keep what the window has at which the walk gave up, and go on with the next."""
         self.gave_up = self.gives_up = False
-        if self._window is not None and len(self.attempts) == len(self._options.temperatures):
+        if self._window is not None:
             self._keep(self._window)
 
     def _move_on(self, n_frames: int) -> None:
         self.seek = min(self.seek + n_frames, self.stretch.end)
         if self._voice is not None and self._options.vad:
             self.seek = self._voice.next_voice(self.seek, self.stretch.end)
+
+    def note(self, attempts: Sequence[Attempt]) -> None:
+        """Add what another walk tried to the evidence of every segment."""
+        self.segments = [
+            replace(each, quality=replace(each.quality, attempts=(*each.quality.attempts, *attempts)))
+            for each in self.segments
+        ]
+
+    def _attempt(self, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:
+        return Attempt(
+            temperature=result.temperature,
+            with_context=bool(self.context.text),
+            avg_logprob=result.avg_logprob,
+            compression_ratio=result.compression_ratio,
+            no_speech_prob=result.no_speech_prob,
+            rejected=rejected,
+        )
 
     def _is_voiced(self, window: Window) -> bool:
         return self._voice is not None and self._voice.speech_s(window.seek, window.n_frames) >= MIN_VOICE_S
@@ -199,9 +251,15 @@ class Walk:
         self._move_on(max(split.n_frames_done, FRAMES_PER_TIMESTAMP))
         self._logprob_sum += result.avg_logprob * (len(result.tokens) + 1)
         self._n_tokens += len(result.tokens) + 1
+        self.suppressed += [suppress(each, each.text, NO_TIME) for each in split.timeless]
         segments = self._with_words(split, result, window)
         if LOOP in attempt.rejected:
-            segments = self._without_loop(segments, result)
+            segments = self._without_loop(segments)
+        has_vad = self._voice is not None and self._options.vad
+        if attempt.rejected and has_vad and all(is_phantom(each.text) for each in segments):
+            # A guess, and nothing but what models write over silence and music.
+            self.suppressed += [suppress(each, each.text, PHANTOM) for each in segments]
+            segments = []
         kept = [segment for segment in (self._judge(each, quality) for each in segments) if segment is not None]
         self._remember(kept, result.temperature)
         self.segments += kept
@@ -235,10 +293,10 @@ class Walk:
             return None
         return replace(segment, quality=replace(quality, flags=flags))
 
-    def _without_loop(self, segments: list[Segment], result: DecodingResult) -> list[Segment]:
+    def _without_loop(self, segments: list[Segment]) -> list[Segment]:
         """The segments with one copy of what is repeated; the other copies are suppressed."""
         eot = self._tokenizer.eot
-        found = find_repetition([token for token in result.tokens if token < eot])
+        found = find_repetition([token for segment in segments for token in segment.tokens if token < eot])
         if found is None:
             return segments
         place, kept = 0, []
@@ -295,17 +353,6 @@ def _words_around(words: Sequence[Word], n_before: int, n_removed: int) -> tuple
 def _rank(attempt: Attempt) -> tuple[bool, bool, float]:
     """An attempt that passed is best; then those that are no loop, by their probability."""
     return not attempt.rejected, LOOP not in attempt.rejected, attempt.avg_logprob
-
-
-def _attempt(window: Window, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:
-    return Attempt(
-        temperature=result.temperature,
-        with_context=bool(window.prompt.context),
-        avg_logprob=result.avg_logprob,
-        compression_ratio=result.compression_ratio,
-        no_speech_prob=result.no_speech_prob,
-        rejected=rejected,
-    )
 
 
 def _suppressed(result: DecodingResult, start: float, end: float, text: str, reason: str) -> Suppressed:

@@ -32,7 +32,9 @@ def request_of(
     return DecodeRequest(
         mel=mel,
         prompt=TaskPrompt(**{"language": "en"} | prompt),
-        options=DecodingOptions(strategy=strategy or Greedy(), max_tokens=max_tokens, suppress_tokens=(-1,) if suppress else ()),
+        options=DecodingOptions(
+            strategy=strategy or Greedy(), max_tokens=max_tokens, suppress_tokens=(-1,) if suppress else ()
+        ),
     )
 
 

@@ -19,7 +19,7 @@ def timeline_of(activity: VoiceActivity, **options) -> tuple[LanguageTimeline, l
     voice = Voice(activity, threshold=0.5)
     whole = Stretch(begin=0, end=int(activity.duration * 100))
     windows = cut_at_pauses(whole, voice.possible, activity, keep_silence=False)
-    return LanguageTimeline(windows, voice, TranscribeOptions(**options)), windows
+    return LanguageTimeline([whole], windows, voice, TranscribeOptions(**options)), windows
 
 
 def listen(timeline: LanguageTimeline, heard: Callable[[LanguageWindow], Mapping[str, float]]) -> list[LanguageWindow]:
@@ -92,8 +92,7 @@ def test_a_mixed_recording_is_heard_utterance_by_utterance(two_minutes, heard):
     assert all(0 < window.n_frames <= 1100 for window in asked[len(windows) :])
     runs = timeline.runs()
     assert {language for _, language in runs} == {"en", "de"}
-    assert runs[0][0].begin == windows[0].begin
-    assert runs[-1][0].end == windows[-1].end
+    assert (runs[0][0].begin, runs[-1][0].end) == (0, 12_288)
     for (before, one), (after, other) in itertools.pairwise(runs):
         assert before.end == after.begin
         assert one != other
@@ -116,7 +115,7 @@ def test_little_speech_is_in_one_language(activity_of):
 
 def test_without_voice_activity_the_vote_decides():
     windows = [Stretch(begin=i * 3000, end=(i + 1) * 3000) for i in range(4)]
-    timeline = LanguageTimeline(windows, None, TranscribeOptions())
+    timeline = LanguageTimeline([Stretch(begin=0, end=12_000)], windows, None, TranscribeOptions())
     listen(timeline, lambda window: ENGLISH if window.seek < 3000 else GERMAN)
     assert (timeline.language, timeline.runs()) == ("de", [])
 
@@ -150,7 +149,28 @@ def test_a_settled_recording_has_one_language(two_minutes):
     timeline, _ = timeline_of(two_minutes)
     listen(timeline, lambda window: ENGLISH if window.seek else {"en": 0.3, "de": 0.7})
     timeline.settle()
-    assert [span.language for span in timeline.spans] == ["en"]
+    (span,) = timeline.spans
+    assert (span.start, span.end, span.language) == (0, 122.88, "en")
+    assert span.probability == pytest.approx(timeline.probabilities["en"])
+
+
+def test_only_clips_are_heard_and_run_through(activity_of):
+    activity = activity_of(*[(4.48, 0.9), (0.64, 0.0)] * 24)
+    voice = Voice(activity, threshold=0.5)
+    clips = [Stretch(begin=1000, end=4000), Stretch(begin=4000, end=5000), Stretch(begin=9000, end=11_000)]
+    windows = [window for clip in clips for window in cut_at_pauses(clip, voice.possible, activity, keep_silence=False)]
+    timeline = LanguageTimeline(clips, windows, voice, TranscribeOptions())
+    asked = listen(timeline, lambda window: ENGLISH if window.seek < 4000 else GERMAN)
+    stretches = [run for run, _ in timeline.runs()]
+    for begin, end in [(each.seek, each.seek + each.n_frames) for each in asked] + [
+        (s.begin, s.end) for s in stretches
+    ]:
+        assert any(clip.begin <= begin < end <= clip.end for clip in clips)
+    assert [(run.begin, run.end, language) for run, language in timeline.runs()] == [
+        (1000, 4000, "en"),
+        (4000, 5000, "de"),
+        (9000, 11_000, "de"),
+    ]
 
 
 RUNS = st.lists(st.tuples(st.floats(0.1, 60.0), st.sampled_from([0.0, 0.3, 0.9])), min_size=1, max_size=12)
@@ -160,7 +180,7 @@ RUNS = st.lists(st.tuples(st.floats(0.1, 60.0), st.sampled_from([0.0, 0.3, 0.9])
 @given(runs=RUNS, data=st.data())
 def test_any_recording_is_heard_in_windows_of_at_most_30_s_and_cut_into_whole_runs(activity_of, runs, data):
     activity = activity_of(*runs)
-    timeline, windows = timeline_of(activity)
+    timeline, _ = timeline_of(activity)
     answers = st.sampled_from([ENGLISH, GERMAN, {"en": 0.5, "de": 0.5}])
     asked = listen(timeline, lambda _: data.draw(answers))
     assert len(set(asked)) == len(asked)
@@ -172,5 +192,5 @@ def test_any_recording_is_heard_in_windows_of_at_most_30_s_and_cut_into_whole_ru
         assert run.begin < run.end
         assert language in {"en", "de"}
     if found:
-        assert (found[0][0].begin, found[-1][0].end) == (windows[0].begin, windows[-1].end)
+        assert (found[0][0].begin, found[-1][0].end) == (0, int(activity.duration * 100))
         assert all(one.end == other.begin for (one, _), (other, _) in itertools.pairwise(found))

@@ -1,7 +1,6 @@
 """Sessions of every plan, driven by results written by hand."""
 
 import dataclasses
-import itertools
 import json
 import random
 from collections.abc import Callable
@@ -232,6 +231,12 @@ def test_too_much_to_carry(session_of, options, param):
     assert caught.value.param == param
 
 
+def test_special_tokens_in_hotwords_name_hotwords(session_of):
+    with pytest.raises(InvalidOptionError, match="hotwords") as caught:
+        session_of(3000, hotwords=("<|endoftext|>",))
+    assert caught.value.param == "hotwords"
+
+
 # --- language ---
 
 
@@ -289,6 +294,23 @@ def test_a_recording_in_two_languages_is_decoded_in_both(session_of, activity_of
         assert window.prompt.language == ("en" if middle < half else "de")
     assert [span.language for span in session.languages] == ["en", "de"]
     assert session.languages[0].end == pytest.approx(half / 100, abs=6)
+
+
+def test_context_is_forgotten_where_the_language_changes(session_of, activity_of, result_of, drive):
+    activity = activity_of((20.8, 0.9), (1.6, 0.0), (20.8, 0.9))
+    session = session_of(4320, activity, plan=Plan.SEQUENTIAL, language=None)
+    done = drive(session, lambda _: result_of(), lambda w: {"en": 1.0} if w.seek < 2080 else {"de": 1.0})
+    contexts = [window.prompt.context for window in done.windows if window.prompt.language == "de"]
+    assert contexts
+    assert contexts[0] == ()
+
+
+def test_one_span_covers_a_recording_in_one_language(session_of, activity_of, result_of, drive):
+    activity = activity_of(*[(16, 0.9), (0.96, 0.0)] * 40)
+    session = session_of(67_840, activity, plan=Plan.SEQUENTIAL, language=None)
+    drive(session, lambda _: result_of("0 ab 1500"))
+    (span,) = session.languages
+    assert (span.start, span.end) == (0, pytest.approx(678.4, abs=1))
 
 
 @pytest.mark.parametrize("plan", Plan)
@@ -367,6 +389,16 @@ def test_clips_are_transcribed_in_order_and_nothing_else(session_of, activity_of
     assert [segment.start for segment in done.segments] == sorted(segment.start for segment in done.segments)
     assert done.segments[0].start >= 10
     assert done.segments[-1].end == pytest.approx(122.88, abs=0.5)
+
+
+@pytest.mark.parametrize("plan", Plan)
+def test_a_mixed_recording_is_heard_and_decoded_inside_its_clips(session_of, activity_of, result_of, drive, plan):
+    clips = ((30.0, 60.0), (200.0, 230.0))
+    activity = activity_of(*[(4.8, 0.9), (0.64, 0.0)] * 50)
+    session = session_of(27_200, activity, plan=plan, language=None, clip_timestamps=clips)
+    done = drive(session, lambda _: result_of(), lambda _: {"en": 0.55, "de": 0.45})
+    for window in [*done.windows, *done.heard]:
+        assert any(low * 100 <= window.seek and window.seek + window.n_frames <= high * 100 for low, high in clips)
 
 
 def test_a_clip_past_the_end_is_refused(session_of):
@@ -564,6 +596,68 @@ def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fi
         assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("found", LOST_SPEECH, 24.5)]
 
 
+@pytest.mark.parametrize("second", [{"avg_logprob": -0.1}, {"avg_logprob": -1.5, "no_speech_prob": 0.9}])
+def test_a_second_walk_without_text_replaces_none(session_of, activity_of, result_of, drive, second):
+    activity = activity_of((16, 0.9), (4.8, 0.0), (0.48, 0.9))
+    session = session_of(2128, activity, plan=Plan.HYBRID)
+
+    def answer(window: Window) -> DecodingResult:
+        if window.seek < 1500:
+            return result_of("0 first 800")
+        return result_of("", **second) if window.prompt.context else result_of("0 second 20", avg_logprob=-0.8)
+
+    assert [segment.text for segment in drive(session, answer).segments] == [" first", " second"]
+
+
+def test_the_better_of_two_failed_walks_is_kept(six, result_of, drive):
+    session = six(plan=Plan.HYBRID, temperatures=(0.0,))
+    loop = {"avg_logprob": -2.5, "compression_ratio": 9.0}
+    done = drive(session, weak_third(result_of, alone={"avg_logprob": -1.05}, with_context=loop))
+    assert [segment.text for segment in done.segments][2] == " alone"
+    assert [attempt.avg_logprob for attempt in done.segments[2].quality.attempts] == [-1.05, -2.5]
+
+
+@pytest.mark.parametrize("second_logprob", [-0.5, -0.9])
+def test_attempts_of_a_weak_and_a_second_walk(six, result_of, drive, second_logprob):
+    session = six(plan=Plan.HYBRID)
+    answer = weak_third(result_of, alone={"avg_logprob": -0.8}, with_context={"avg_logprob": second_logprob})
+    attempts = drive(session, answer).segments[2].quality.attempts
+    assert [attempt.avg_logprob for attempt in attempts] == [-0.8, second_logprob]
+
+
+def test_text_sampled_hot_is_no_context_for_the_next_stretch(six, result_of, drive):
+    session = six(plan=Plan.HYBRID)
+    # The hotter the better: the attempts at 1.0 are kept.
+    done = drive(session, lambda w: result_of("0 ab 800", avg_logprob=-1.5 + 0.1 * w.options.strategy.temperature))
+    assert {segment.temperature for segment in done.segments} == {1.0}
+    assert {window.prompt.context for window in done.windows} == {()}
+
+
+def test_lost_sentences_with_pauses_are_walked_again(session_of, activity_of, result_of, drive):
+    activity = activity_of(*[(1.6, 0.9), (0.32, 0.0)] * 14)
+    session = session_of(2688, activity, plan=Plan.HYBRID)
+    done = drive(session, lambda w: result_of("0 found 900") if w.seek else result_of("0 ab 100"))
+    assert [segment.text for segment in done.segments] == [" ab", " found"]
+
+
+def test_speech_that_stays_without_text_is_reported(session_of, activity_of, result_of, drive):
+    session = session_of(1600, activity_of((16, 0.9)), plan=Plan.HYBRID)
+    drive(session, lambda w: result_of("", avg_logprob=-0.9) if w.seek else result_of("0 ab 100"))
+    (lost,) = session.suppressed
+    assert (lost.text, lost.reason, lost.start, lost.end) == ("", LOST_SPEECH, 2.0, 16.0)
+
+
+def test_when_done_everything_is_final(session_of, activity_of, result_of, drive):
+    session = session_of(3200, activity_of((16, 0.9), (16, 0.0)), plan=Plan.PARALLEL)
+    drive(session, lambda _: result_of("0 ab 800"))
+    assert session.done_frames == 3200
+
+
+def test_windows_of_odd_length_end_inside(session_of, result_of, drive):
+    done = drive(session_of(1235), lambda _: result_of("0 ab 1000"))
+    assert done.segments[-1].end == 12.35
+
+
 # --- any results, any plan, any voice ---
 
 PIECES = st.lists(st.one_of(st.integers(0, 1500), st.sampled_from(["ab", "cd", "ef"])), max_size=6)
@@ -601,7 +695,7 @@ def written(seed: int, window: Window, fields: dict[str, float], parts: list[int
 def test_any_results_lead_to_the_end(session_of, activity_of, result_of, drive, recording, answers):
     (runs, options), (fields, parts, seed) = recording, answers
     activity = activity_of(*runs)
-    n_frames = int(activity.duration * 50) * 2
+    n_frames = int(activity.duration * 100)
     languages = ({"en": 0.9, "de": 0.1}, {"en": 0.2, "de": 0.8}, {"en": 0.5, "de": 0.5})
 
     def run(order: Callable[[list], list]) -> tuple:
@@ -622,11 +716,11 @@ def test_any_results_lead_to_the_end(session_of, activity_of, result_of, drive, 
     for heard in done.heard:
         assert 0 < heard.n_frames <= 3000
     assert [segment.id for segment in done.segments] == list(range(len(done.segments)))
-    assert all(after.start > before.start - 0.011 for before, after in itertools.pairwise(done.segments))
+    assert [segment.start for segment in done.segments] == sorted(segment.start for segment in done.segments)
     for segment in done.segments:
         assert segment.text.strip()
         assert segment.quality.attempts
-        assert 0 <= segment.start <= segment.end <= n_frames / 100 + 0.011
+        assert 0 <= segment.start <= segment.end <= n_frames / 100
     # Answers in another order make the same transcript.
     other_session, other = run(lambda batch: random.Random(seed).sample(batch, len(batch)))  # noqa: S311
     assert other.segments == done.segments

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -55,6 +56,28 @@ def test_a_short_recording_with_short_pauses_is_one_stretch(activity_of, turns):
     assert cut_at_pauses(whole, voice.possible, activity, keep_silence=False) == [whole]
 
 
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [(29.792, 0.9)],
+        [(2.56, 0.0), (27.36, 0.9)],
+        [(0.32, 0.0), (14.4, 0.9), (0.64, 0.0), (14.4, 0.9)],
+    ],
+)
+def test_a_recording_of_almost_30_s_is_one_stretch(activity_of, runs):
+    activity = activity_of(*runs)
+    whole = Stretch(begin=0, end=int(activity.duration * 100))
+    speech = Voice(activity, threshold=0.5).possible
+    assert cut_at_pauses(whole, speech, activity, keep_silence=False) == [whole]
+
+
+def test_long_silence_that_is_kept_does_not_cut_speech(activity_of):
+    activity = activity_of((100.0, 0.0), (25.6, 0.9), (100.0, 0.0))
+    speech = Voice(activity, threshold=0.5).possible
+    stretches = cut_at_pauses(Stretch(begin=0, end=22_560), speech, activity, keep_silence=True)
+    assert not [each for each in stretches if 10_000 < each.begin < 12_560]
+
+
 def test_silence_is_in_no_stretch_unless_it_is_kept(activity_of):
     activity = activity_of((64.0, 0.0))
     whole = Stretch(begin=0, end=6400)
@@ -80,6 +103,13 @@ def test_the_cut_is_in_the_longest_pause_that_is_late_enough(activity_of):
     third_turn_ends = 3 * 7.04 + 0.96 + 0.32
     assert first.end == second.begin == round((third_turn_ends + 0.32) * 100)
     assert second.after_pause
+
+
+def test_pauses_that_are_not_quite_silent_are_pauses(activity_of):
+    activity = activity_of(*[(5.12, 0.9), (0.096, 0.2), (0.96, 0.05)] * 12)
+    whole = Stretch(begin=0, end=int(activity.duration * 100))
+    stretches = cut_at_pauses(whole, Voice(activity, threshold=0.5).possible, activity, keep_silence=False)
+    assert all(each.after_pause for each in stretches)
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_weakest(activity_of):
@@ -117,6 +147,7 @@ def test_cut_anywhere():
         (((1.0, 2.0), (5.0, None)), 1000, [(100, 200), (500, 1000)]),
         (((1.0, 99.0),), 1000, [(100, 1000)]),
         (((9.99, None),), 1000, [(999, 1000)]),
+        (((1.0, math.inf),), 1000, [(100, 1000)]),
     ],
 )
 def test_clips(clips, n_frames, expected):

@@ -15,6 +15,7 @@ from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, Unsupp
 from asr.features import SAMPLE_RATE
 from asr.model import ModelDimensions
 from asr.options import Channels, Plan, TranscribeOptions
+from asr.quality import NO_TIME
 from asr.tasks import Task
 from asr.transcriber import Progress, Transcriber
 from asr.transcript import Segment
@@ -105,7 +106,7 @@ def test_without_voice_detection_silence_is_decoded(tiny, plan):
     options = replace(TINY, plan=plan, vad=False, language="en", no_speech_threshold=None)
     transcript = tiny.transcribe(waveform(np.zeros(5 * SAMPLE_RATE)), options)
     assert transcript.segments
-    assert not transcript.suppressed
+    assert {each.reason for each in transcript.suppressed} <= {NO_TIME}
 
 
 @ALL_PLANS
@@ -159,6 +160,22 @@ def test_suppressed_tokens_never_appear(tiny):
     assert frequent not in tokens(frequent)
 
 
+@pytest.mark.parametrize("seconds", [3, 70])
+@pytest.mark.usefixtures("voice")
+def test_detected_languages_are_allowed_ones(tiny, seconds):
+    recording = waveform(noise(seconds))
+    everything = tiny.detect_language(recording)
+    assert everything.language in tiny.languages
+    assert sum(everything.language_probs.values()) == pytest.approx(1, abs=1e-4)
+    detection = tiny.detect_language(recording, languages=("German", "fr"))
+    assert set(detection.language_probs) == {"de", "fr"}
+    assert sum(detection.language_probs.values()) == pytest.approx(1)
+    best = max(detection.language_probs, key=detection.language_probs.__getitem__)
+    assert detection.language == best
+    assert tiny.detect_language(recording, languages=("German", "fr"), language_threshold=1.0).language is None
+    assert tiny.detect_language(recording, languages=("de",)).language_probs == {"de": 1.0}
+
+
 @pytest.mark.usefixtures("voice")
 def test_a_language_is_detected_in_silence_too(tiny):
     detection = tiny.detect_language(waveform(np.zeros(SAMPLE_RATE)), languages=("de", "fr"))
@@ -184,7 +201,7 @@ def jfk(shared) -> Waveform:
 def test_the_walk_equals_the_reference(base, shared):
     golden = json.loads((shared / "golden" / "longform.json").read_text())
     expected = [segment for segment in golden["greedy"] if segment["start"] < 90]
-    options = TranscribeOptions(beam_size=1, language=golden["language"])
+    options = TranscribeOptions(beam_size=1, language=golden["language"], plan=Plan.SEQUENTIAL)
     recording = shared / "golden" / golden["audio"]
     got = list(itertools.takewhile(lambda segment: segment.start < 90, base.stream(recording, options)))
     assert len(got) > 10

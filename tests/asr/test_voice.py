@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,33 +85,66 @@ def test_speech_between_and_in_windows(activity_of):
     assert voice.speech_s(160, 640) == pytest.approx(3.2)
 
 
-def test_uncovered_speech(activity_of):
+def test_lost_speech(activity_of):
     voice = Voice(activity_of((9.6, 0.9), (3.2, 0.0), (9.6, 0.9)), threshold=0.5)
 
-    def left(covered: list[tuple[float, float]], begin: float = 0.0, end: float = 100.0) -> list[tuple[float, float]]:
-        return [(round(each.start, 2), round(each.end, 2)) for each in voice.uncovered(covered, begin, end)]
+    def lost(covered: list[tuple[float, float]], begin: float = 0.0, end: float = 100.0) -> list[tuple[float, float]]:
+        return [(round(each.start, 2), round(each.end, 2)) for each in voice.lost(covered, begin, end)]
 
-    assert left([]) == [(0, 9.6), (12.8, 22.4)]
-    assert left([(2, 4), (3, 5)]) == [(0, 2), (5, 9.6), (12.8, 22.4)]
-    assert left([(9, 15)], begin=1, end=20) == [(1, 9), (15, 20)]
-    assert left([(0, 30)]) == []
-    assert left([(4, 4)]) == [(0, 4), (4, 9.6), (12.8, 22.4)]
+    assert lost([]) == [(0, 9.6), (12.8, 22.4)]
+    assert lost([(2, 4), (3, 5)]) == [(0, 2), (5, 9.6), (12.8, 22.4)]
+    assert lost([(9, 15)], begin=1, end=20) == [(1, 9), (15, 20)]
+    assert lost([(0, 30)]) == []
+    assert lost([(1.9, 14.7)]) == [(14.7, 22.4)]  # less than 2 s at the beginning
+
+
+def test_short_pauses_do_not_hide_lost_speech(activity_of):
+    sentences = Voice(activity_of(*[(1.28, 0.9), (0.64, 0.0)] * 5), threshold=0.5)
+    (lost,) = sentences.lost([], 0, 9.6)
+    assert (lost.start, lost.end) == (0, pytest.approx(8.96))
+    assert sentences.lost([(1.0, 8.0)], 0, 9.6) == []
+    words = Voice(activity_of(*[(0.64, 0.9), (1.28, 0.0)] * 5), threshold=0.5)
+    assert words.lost([], 0, 9.6) == []
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(runs=st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=8), spans=SPANS)
-def test_uncovered_speech_is_speech_less_what_is_covered(activity_of, runs, spans):
+@given(runs=st.lists(st.tuples(st.integers(1, 120), st.booleans()), min_size=1, max_size=8), spans=SPANS)
+def test_lost_speech_is_speech_that_is_not_covered(activity_of, runs, spans):
     """Against sets of whole frames of 32 ms."""
     activity = activity_of(*[(n * 0.032, 0.9 if talks else 0.0) for n, talks in runs])
     voice = Voice(activity, threshold=0.5)
-    covered = sorted((begin * 0.032, (begin + length) * 0.032) for begin, length in spans)
-    expected = {i for each in voice.speech for i in range(round(each.start / 0.032), round(each.end / 0.032))} - {
-        i for begin, length in spans for i in range(begin, begin + length)
-    }
-    left = voice.uncovered(covered, 0.0, activity.duration)
-    got = [i for each in left for i in range(round(each.start / 0.032), round(each.end / 0.032))]
-    assert len(got) == len(set(got))
-    assert set(got) == expected
+    covered = sorted((begin * 0.032, (begin + length) * 0.032) for begin, length in spans if length)
+    speech = {i for each in voice.speech for i in range(round(each.start / 0.032), round(each.end / 0.032))}
+    open_ = speech - {i for begin, length in spans for i in range(begin, begin + length)}
+    found = [
+        set(range(round(each.start / 0.032), round(each.end / 0.032)))
+        for each in voice.lost(covered, 0.0, activity.duration)
+    ]
+    for one, other in itertools.pairwise(found):
+        assert max(one) < min(other)
+    for frames in found:
+        assert frames & speech <= open_
+        assert {min(frames), max(frames)} <= open_
+        assert len(frames & open_) * 0.032 >= 2 - 1e-6
+    # What is not found is no stretch of 2 s without a pause.
+    for begin, end in _runs_of(open_ - set().union(*found)):
+        assert (end - begin) * 0.032 < 2 + 1e-6
+
+
+def _runs_of(frames: set[int]) -> list[tuple[int, int]]:
+    begins = sorted(frame for frame in frames if frame - 1 not in frames)
+    ends = sorted(frame + 1 for frame in frames if frame + 1 not in frames)
+    return list(zip(begins, ends, strict=True))
+
+
+def test_a_faint_voice_beside_a_loud_one_is_possible_speech(activity_of):
+    voice = Voice(activity_of((10.24, 0.3), (5.12, 0.9), (10.24, 0.0)), threshold=0.5)
+    assert [(round(each.start, 2), round(each.end, 2)) for each in voice.possible] == [(0, 10.24), (10.24, 15.36)]
+
+
+def test_a_pause_that_is_not_quite_silent_is_no_possible_speech(activity_of):
+    voice = Voice(activity_of((5.12, 0.9), (0.096, 0.2), (1.6, 0.05), (5.12, 0.9)), threshold=0.5)
+    assert not [each for each in voice.possible if each.start < 6.0 < each.end]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asr.decoding import DecodingResult, TokenTime
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
-from asr.quality import LOOP, LOW_PROBABILITY, NO_SPEECH, NO_VOICE, PHANTOM
+from asr.quality import LOOP, LOW_PROBABILITY, NO_SPEECH, NO_TIME, NO_VOICE, PHANTOM
 from asr.stretches import Stretch
 from asr.transcript import Attempt, Segment
 from asr.voice import Voice
@@ -186,6 +186,19 @@ def test_text_without_a_voice_is_left_out_with_its_reason(walk_over, result_of, 
     assert walk.context.tokens() == tuple(ids)  # what was left out is no context
 
 
+@pytest.mark.parametrize(("end", "pattern"), [(3000, "0 ab 50 50 cd 50 50"), (1000, "0 ab 600 600 cd")])
+def test_text_without_a_time_is_left_out_and_reported(walk_over, result_of, end, pattern):
+    walk = walk_over(0, end)
+    take(walk, result_of(pattern))
+    assert (texts(walk), left_out(walk)) == ([" ab"], [("cd", NO_TIME)])
+
+
+def test_a_phantom_among_other_text_over_a_voice_stays(walk_over, result_of, activity_of):
+    walk = walk_over(0, 1600, activity_of((16.0, 0.9)), temperatures=(0.0,))
+    take(walk, result_of("0 okay 50 50 then 800", avg_logprob=-1.1))
+    assert texts(walk) == [" okay", " then"]
+
+
 # --- loops ---
 
 
@@ -205,6 +218,13 @@ def test_a_loop_over_several_segments(walk_over, result_of):
     assert texts(walk) == [" so it goes", " end"]
     assert left_out(walk) == [("so it goes", LOOP)] * 7
     assert [each.start for each in walk.suppressed] == [2.0 * i for i in range(1, 8)]
+
+
+def test_copies_are_counted_from_the_pieces_that_have_text(walk_over, result_of):
+    walk = walk_over(0, 3000, temperatures=(0.0,))
+    loop = "la " * 12
+    take(walk, result_of(f"0 _ 50 50 bb {loop} 1500", compression_ratio=5.0))
+    assert texts(walk) == [" bb la"]
 
 
 def test_a_repetition_that_passes_stays(walk_over, result_of):
@@ -244,6 +264,12 @@ def test_a_loop_loses_nothing(walk_over, result_of, words, cuts):
 
 
 # --- context ---
+
+
+def test_hotwords_alone_are_no_context(walk_over, result_of):
+    walk = walk_over(0, 3000, context=Context(carried=(65, 66)))
+    (segment,) = take(walk, result_of())
+    assert not segment.quality.attempts[0].with_context
 
 
 @given(

@@ -24,6 +24,7 @@ CLEAR = 0.8  # a vote below it, or a window as sure of another language, means t
 MIN_MIXED_SPEECH_S = 10.0  # less speech is taken to be in one language
 MIN_PIECE_S, MAX_PIECE_S = 3.0, 8.0  # of an utterance: enough to name its language, seldom more than one
 PIECE_PAUSE_S = 0.25  # a pause that an utterance may end in
+SHORT_PIECE_PAUSE_S = 0.7  # and one that even a shorter utterance ends in: there the speaker may change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +141,8 @@ class LanguageTimeline:
             if start >= end:
                 continue
             if groups and end - groups[-1][0] <= MAX_PIECE_S:
-                pause, length = start - groups[-1][1], groups[-1][1] - groups[-1][0]
-                if pause < PIECE_PAUSE_S or min(length, end - start) < MIN_PIECE_S:
+                pause, shorter = start - groups[-1][1], min(groups[-1][1] - groups[-1][0], end - start)
+                if pause < (SHORT_PIECE_PAUSE_S if shorter < MIN_PIECE_S else PIECE_PAUSE_S):
                     groups[-1] = (groups[-1][0], end)
                     continue
             groups += self._split(start, end)

@@ -12,6 +12,7 @@ from asr.transcript import LanguageSpan
 __all__ = ["Ballot", "choose", "restrict", "smooth", "to_spans", "vote"]
 
 PRIOR_FLOOR = 0.05  # what a language that the vote did not find keeps, so that a clear window is still believed
+RELIABLE_S = 2.0  # a shorter stretch says less
 SWITCH_LOGPROB = math.log(0.02)  # how likely the next piece of a recording is in another language
 
 
@@ -53,7 +54,8 @@ def smooth(ballots: Sequence[Ballot]) -> list[str]:
     if not ballots:
         return []
     languages = sorted({language for ballot in ballots for language in ballot.probabilities})
-    scores = {language: _log(ballots[0].probabilities.get(language, 0.0)) for language in languages}
+    first = ballots[0]
+    scores = {language: _weight(first) * _log(first.probabilities.get(language, 0.0)) for language in languages}
     came_from: list[dict[str, str]] = []
     for ballot in ballots[1:]:
         best = max(scores, key=scores.__getitem__)
@@ -62,7 +64,7 @@ def smooth(ballots: Sequence[Ballot]) -> list[str]:
             stays = scores[language] >= scores[best] + SWITCH_LOGPROB
             origins[language] = language if stays else best
             reached = scores[language] if stays else scores[best] + SWITCH_LOGPROB
-            following[language] = reached + _log(ballot.probabilities.get(language, 0.0))
+            following[language] = reached + _weight(ballot) * _log(ballot.probabilities.get(language, 0.0))
         came_from.append(origins)
         scores = following
     path = [max(scores, key=scores.__getitem__)]
@@ -84,6 +86,10 @@ def to_spans(ballots: Sequence[Ballot], languages: Sequence[str]) -> tuple[Langu
             start = last.start
         spans.append(LanguageSpan(start=start, end=ballot.end, language=language, probability=probability))
     return tuple(spans)
+
+
+def _weight(ballot: Ballot) -> float:
+    return min((ballot.end - ballot.start) / RELIABLE_S, 1.0)
 
 
 def _log(probability: float) -> float:

@@ -26,7 +26,7 @@ CONTEXT_SAMPLES = 64  # of the frame before, which every frame is shown with
 REFLECTED_SAMPLES = 64  # at its end
 N_FFT, HOP_LENGTH = 256, 128
 N_BINS = N_FFT // 2 + 1
-FAINT_DBFS, HEARD_DBFS = -35.0, -20.0  # RMS of the loudest second: below the first it is brought to the second
+FAINT_DBFS, HEARD_DBFS = -35.0, -20.0  # RMS of the loudest second near by: below the first it is brought to the second
 MAX_GAIN_DB = 50.0  # more would make dither loud
 BLOCK_FRAMES = 1_024  # 33 s: large enough to be fast, small enough to stay in the cache
 
@@ -69,30 +69,32 @@ class SpeechDetector:
     def probabilities(self, samples: NDArray[np.float32]) -> VoiceActivity:
         """Walk a recording of any length, (n_samples,) at 16 kHz; of a memory map, one block at a time is read.
 
-        The last frame is filled up with silence; a recording without samples has no frames. A faint recording is heard
+        The last frame is filled up with silence; a recording without samples has no frames. Faint parts are heard
         louder, since the network does not know quiet speech: of clips at -60 dBFS it misses one in six.
         """
-        gain = _gain(samples)
         n_frames = -(-len(samples) // FRAME_SAMPLES)
         probabilities = np.zeros(n_frames, np.float32)
+        gains_B = torch.from_numpy(_gains(samples, n_frames)) if n_frames else torch.zeros(0)
         state = None
         with torch.inference_mode():
             for first in range(0, n_frames, BLOCK_FRAMES):
-                frames_BS = _frames(samples, first, min(BLOCK_FRAMES, n_frames - first)) * gain
+                frames_BS = _frames(samples, first, min(BLOCK_FRAMES, n_frames - first))
+                frames_BS = frames_BS * gains_B[first : first + len(frames_BS), None]
                 block, state = self._network(frames_BS, state)
                 probabilities[first : first + len(block)] = block.numpy()
         return VoiceActivity(probabilities=probabilities, duration=len(samples) / SAMPLE_RATE)
 
 
-def _gain(samples: NDArray[np.float32]) -> float:
-    """By how much a faint recording is amplified; 1 for any other."""
-    loudest = max(
-        (float(np.mean(np.square(samples[at : at + SAMPLE_RATE]))) for at in range(0, len(samples), SAMPLE_RATE)),
-        default=0.0,
-    )
-    if not 0 < loudest < 10 ** (FAINT_DBFS / 10):
-        return 1.0
-    return float(min(10 ** (HEARD_DBFS / 20) / np.sqrt(loudest), 10 ** (MAX_GAIN_DB / 20)))
+def _gains(samples: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
+    """By how much each frame is amplified, (n_frames,): 1 where anything near it is loud enough."""
+    seconds = range(0, len(samples), SAMPLE_RATE)
+    power = np.array([np.mean(np.square(samples[at : at + SAMPLE_RATE])) for at in seconds])
+    loudest = np.maximum(power, np.maximum(np.append(power[1:], 0.0), np.insert(power[:-1], 0, 0.0)))
+    level_db = 10 * np.log10(np.maximum(loudest, 1e-12))
+    gain_db = np.where(level_db < FAINT_DBFS, np.minimum(HEARD_DBFS - level_db, MAX_GAIN_DB), 0.0)
+    frames_s = (np.arange(n_frames) + 0.5) * FRAME_S
+    gains: NDArray[np.float32] = 10 ** (np.interp(frames_s, np.arange(len(power)) + 0.5, gain_db) / 20)
+    return gains.astype(np.float32)
 
 
 def _frames(samples: NDArray[np.float32], first: int, n_frames: int) -> Tensor:

@@ -79,6 +79,26 @@ def test_each_stretch_is_listened_to_once_and_follows_the_vote_unless_clear(ten_
 
 
 @pytest.mark.parametrize(
+    ("threshold", "best", "expected"),
+    [
+        (0.5, 0.49, "en"),  # less sure than that: it follows the recording
+        (0.5, 0.5, "de"),
+        (0.4, 0.49, "de"),
+        (0.95, 0.94, "en"),
+        (0.95, 0.96, "de"),
+    ],
+)
+def test_a_stretch_of_no_clear_language_follows_the_recording(ten_minutes, threshold, best, expected):
+    timeline, windows = timeline_of(ten_minutes, language_threshold=threshold)
+    listen(timeline, lambda _: {"en": 1.0})
+    unheard = [each for each in windows if isinstance(timeline.language_of(each), LanguageWindow)]
+    # English is so unlikely here that the vote alone would not make it English.
+    heard = {"de": best, "en": 0.001} | {f"l{i}": (1 - best) / 20 for i in range(20)}
+    timeline.accept(timeline.language_of(unheard[0]), heard)
+    assert timeline.language_of(unheard[0]) == expected
+
+
+@pytest.mark.parametrize(
     "heard",
     [
         lambda window: ENGLISH if window.seek < 6000 else GERMAN,  # the vote is torn

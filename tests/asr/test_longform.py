@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asr.decoding import BeamSearch, DecodingResult, Greedy, Sampling
 from asr.errors import AuricleError, InvalidOptionError
-from asr.longform import LongFormSession, Window
+from asr.longform import LOOK_AHEAD_SLOTS, LongFormSession, Window
 from asr.options import Plan, TranscribeOptions
 from asr.quality import LOST_SPEECH
 from asr.tasks import Task
@@ -269,13 +269,21 @@ def test_only_allowed_languages_are_decoded(session_of, activity_of, result_of, 
 
 
 @pytest.mark.parametrize("plan", Plan)
-def test_one_allowed_language_needs_no_run(session_of, activity_of, result_of, drive, plan):
+def test_one_allowed_language_is_as_if_it_were_named(session_of, activity_of, result_of, drive, plan):
     activity = activity_of(*[(12.8, 0.9), (0.64, 0.0)] * 12)
-    session = session_of(int(activity.duration * 100), activity, plan=plan, language=None, languages=("de",))
-    done = drive(session, lambda _: result_of(), lambda _: {"en": 0.9, "de": 0.1})
-    assert session.language_probs == {"de": 1.0}
-    assert {window.prompt.language for window in done.windows} == {"de"}
-    assert [span.language for span in session.languages] == ["de"]
+
+    def run(**options) -> Drive:
+        session = session_of(int(activity.duration * 100), activity, plan=plan, **options)
+        assert session.language == "de"
+        done = drive(session, lambda _: result_of(), lambda _: {"en": 0.9, "de": 0.1})
+        assert (done.heard, session.language, session.language_probs, session.languages) == ([], "de", {}, ())
+        return done
+
+    allowed, named = run(language=None, languages=("German",)), run(language="de")
+    assert allowed.windows == named.windows
+    assert allowed.segments == named.segments
+    assert {window.prompt.language for window in allowed.windows} == {"de"}
+    assert {segment.language for segment in allowed.segments} == {"de"}
 
 
 @pytest.mark.parametrize("plan", Plan)
@@ -439,6 +447,37 @@ def test_a_limit_holds(six, result_of, drive):
     assert [len(batch) for batch in drive(session, lambda _: result_of("0 ab 800"), limit=4).batches] == [4, 2]
 
 
+@pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
+@pytest.mark.parametrize("language", ["en", None])
+def test_few_slots_are_begun_before_the_first_is_final(session_of, activity_of, result_of, plan, language):
+    activity = activity_of(*[(16.0, 0.9), (4.8, 0.0)] * 50)
+    session = session_of(104_000, activity, plan=plan, language=language)
+
+    def ask() -> list[Window]:
+        """All windows there are to decode now, once no window is left to listen to."""
+        windows: list[Window] = []
+        while batch := session.next_windows(1000):
+            for each in batch:
+                if isinstance(each, Window):
+                    windows.append(each)
+                else:
+                    session.accept_language(each, {"en": 1.0})
+        return windows
+
+    first, *others = ask()
+    assert 1 + len(others) == LOOK_AHEAD_SLOTS < 50
+    for window in others:
+        session.accept(window, result_of("0 ab 800"))
+    assert (ask(), session.pop_segments()) == ([], [])  # the first is not final yet
+    session.accept(first, result_of("0 ab 800"))
+    assert len(session.pop_segments()) >= 1
+    rest = ask()
+    assert len(rest) == 50 - LOOK_AHEAD_SLOTS
+    for window in rest:
+        session.accept(window, result_of("0 ab 800"))
+    assert (ask(), session.done_frames) == ([], 104_000)
+
+
 def test_parallel_climbs_the_ladder_in_each_stretch(six, result_of, drive):
     session = six(plan=Plan.PARALLEL, temperatures=(0.0, 0.8))
     done = drive(session, lambda w: result_of("0 ab 800", avg_logprob=-1.5 if w.seek == 2050 else -0.3))
@@ -588,12 +627,34 @@ def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fi
 
     done = drive(session, answer)
     (again,) = [window for window in done.windows if 2050 < window.seek < 4000]
-    assert (again.seek, again.n_frames) == (2450, 800)
+    assert (again.seek, again.n_frames) == (2430, 840)  # 0.2 s more on both sides
     second = [segment.text for segment in done.segments if 20 < segment.start < 40]
     assert second == ([" early", " found", " late"] if is_inserted else [" early", " late"])
     assert [segment.id for segment in done.segments] == list(range(len(done.segments)))
     if not is_inserted:
-        assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("found", LOST_SPEECH, 24.5)]
+        assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("found", LOST_SPEECH, 24.3)]
+
+
+@pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
+@pytest.mark.parametrize(
+    ("found", "is_inserted"),
+    [("early", False), ("LATE,", False), ("bird", False), ("early bird", True), ("worm", True)],
+)
+def test_what_is_already_said_is_not_inserted_again(six, result_of, drive, plan, found, is_inserted):
+    session = six(plan=plan)
+
+    def answer(window: Window) -> DecodingResult:
+        if window.seek == 2050:
+            return result_of("0 the early, 100 100 bird 200 600 late 800")
+        if 2050 < window.seek < 4000:
+            return result_of(f"0 {found} 400")
+        return result_of("0 ab 800")
+
+    done = drive(session, answer)
+    second = [segment.text.strip() for segment in done.segments if 20 < segment.start < 40]
+    assert second == ["the early,", "bird", *([found] if is_inserted else []), "late"]
+    left_out = [(each.text, each.reason, each.start) for each in session.suppressed]
+    assert left_out == ([] if is_inserted else [(found, LOST_SPEECH, 24.3)])
 
 
 @pytest.mark.parametrize("second", [{"avg_logprob": -0.1}, {"avg_logprob": -1.5, "no_speech_prob": 0.9}])
@@ -607,6 +668,23 @@ def test_a_second_walk_without_text_replaces_none(session_of, activity_of, resul
         return result_of("", **second) if window.prompt.context else result_of("0 second 20", avg_logprob=-0.8)
 
     assert [segment.text for segment in drive(session, answer).segments] == [" first", " second"]
+
+
+@pytest.mark.parametrize(("told", "is_kept"), [("12345", True), ("1234", False), ("123456789012", True)])
+def test_a_second_walk_keeps_most_of_the_text(six, result_of, drive, told, is_kept):
+    session = six(plan=Plan.HYBRID)
+
+    def answer(window: Window) -> DecodingResult:
+        if window.seek != 4130:
+            return result_of("0 ab 800")
+        if window.prompt.context:
+            return result_of(f"0 {told} 800")
+        return result_of("0 123456789 800", avg_logprob=-0.8)  # ten letters, with the space: 60 % are six
+
+    done = drive(session, answer)
+    assert [segment.text for segment in done.segments][2] == (f" {told}" if is_kept else " 123456789")
+    assert [attempt.avg_logprob for attempt in done.segments[2].quality.attempts] == [-0.8, -0.3]
+    assert len(done.segments) == 6
 
 
 def test_the_better_of_two_failed_walks_is_kept(six, result_of, drive):
@@ -644,7 +722,7 @@ def test_speech_that_stays_without_text_is_reported(session_of, activity_of, res
     session = session_of(1600, activity_of((16, 0.9)), plan=Plan.HYBRID)
     drive(session, lambda w: result_of("", avg_logprob=-0.9) if w.seek else result_of("0 ab 100"))
     (lost,) = session.suppressed
-    assert (lost.text, lost.reason, lost.start, lost.end) == ("", LOST_SPEECH, 2.0, 16.0)
+    assert (lost.text, lost.reason, lost.start, lost.end) == ("", LOST_SPEECH, 1.8, 16.0)
 
 
 def test_when_done_everything_is_final(session_of, activity_of, result_of, drive):

@@ -4,13 +4,17 @@ import math
 import pytest
 
 from asr.errors import InvalidOptionError
-from asr.options import TranscribeOptions
+from asr.options import Plan, TranscribeOptions
 
 
 def test_defaults_are_valid_and_frozen():
     options = TranscribeOptions()
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.beam_size = 1
+
+
+def test_the_default_plan_is_the_measured_one():
+    assert TranscribeOptions().plan is Plan.HYBRID
 
 
 def test_the_language_becomes_its_code():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.voice import Voice
+from asr.voice import LOST_MARGIN_S, Voice
 
 RUNS = st.lists(st.tuples(st.floats(0.1, 40.0), st.sampled_from([0.0, 0.1, 0.3, 0.9])), min_size=1, max_size=10)
 
@@ -91,17 +91,19 @@ def test_lost_speech(activity_of):
     def lost(covered: list[tuple[float, float]], begin: float = 0.0, end: float = 100.0) -> list[tuple[float, float]]:
         return [(round(each.start, 2), round(each.end, 2)) for each in voice.lost(covered, begin, end)]
 
-    assert lost([]) == [(0, 9.6), (12.8, 22.4)]
-    assert lost([(2, 4), (3, 5)]) == [(0, 2), (5, 9.6), (12.8, 22.4)]
-    assert lost([(9, 15)], begin=1, end=20) == [(1, 9), (15, 20)]
+    # 0.2 s around each, but not beyond the ends.
+    assert lost([]) == [(0, 9.8), (12.6, 22.6)]
+    assert lost([(2, 4), (3, 5)]) == [(0, 2.2), (4.8, 9.8), (12.6, 22.6)]
+    assert lost([(9, 15)], begin=1, end=20) == [(1, 9.2), (14.8, 20)]
     assert lost([(0, 30)]) == []
-    assert lost([(1.9, 14.7)]) == [(14.7, 22.4)]  # less than 2 s at the beginning
+    assert lost([(1.9, 14.7)]) == [(14.5, 22.6)]  # less than 2 s at the beginning, whatever is around them
+    assert lost([], begin=0.1, end=9.7) == [(0.1, 9.7)]
 
 
 def test_short_pauses_do_not_hide_lost_speech(activity_of):
     sentences = Voice(activity_of(*[(1.28, 0.9), (0.64, 0.0)] * 5), threshold=0.5)
     (lost,) = sentences.lost([], 0, 9.6)
-    assert (lost.start, lost.end) == (0, pytest.approx(8.96))
+    assert (lost.start, lost.end) == (0, pytest.approx(8.96 + LOST_MARGIN_S))
     assert sentences.lost([(1.0, 8.0)], 0, 9.6) == []
     words = Voice(activity_of(*[(0.64, 0.9), (1.28, 0.0)] * 5), threshold=0.5)
     assert words.lost([], 0, 9.6) == []
@@ -113,15 +115,18 @@ SPANS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=8)
 @settings(max_examples=200, deadline=None)
 @given(runs=st.lists(st.tuples(st.integers(1, 120), st.booleans()), min_size=1, max_size=8), spans=SPANS)
 def test_lost_speech_is_speech_that_is_not_covered(activity_of, runs, spans):
-    """Against sets of whole frames of 32 ms."""
+    """Against sets of whole frames of 32 ms, without the margins around what is found."""
     activity = activity_of(*[(n * 0.032, 0.9 if talks else 0.0) for n, talks in runs])
     voice = Voice(activity, threshold=0.5)
     covered = sorted((begin * 0.032, (begin + length) * 0.032) for begin, length in spans if length)
     speech = {i for each in voice.speech for i in range(round(each.start / 0.032), round(each.end / 0.032))}
     open_ = speech - {i for begin, length in spans for i in range(begin, begin + length)}
+    padded = voice.lost(covered, -1.0, activity.duration + 1.0)
+    inside = [(max(each.start, 0.0), min(each.end, activity.duration)) for each in padded]
+    assert [(each.start, each.end) for each in voice.lost(covered, 0.0, activity.duration)] == inside
     found = [
-        set(range(round(each.start / 0.032), round(each.end / 0.032)))
-        for each in voice.lost(covered, 0.0, activity.duration)
+        set(range(round((each.start + LOST_MARGIN_S) / 0.032), round((each.end - LOST_MARGIN_S) / 0.032)))
+        for each in padded
     ]
     for one, other in itertools.pairwise(found):
         assert max(one) < min(other)
@@ -143,6 +148,20 @@ def _runs_of(frames: set[int]) -> list[tuple[int, int]]:
 def test_a_faint_voice_beside_a_loud_one_is_possible_speech(activity_of):
     voice = Voice(activity_of((10.24, 0.3), (5.12, 0.9), (10.24, 0.0)), threshold=0.5)
     assert [(round(each.start, 2), round(each.end, 2)) for each in voice.possible] == [(0, 10.24), (10.24, 15.36)]
+
+
+@pytest.mark.parametrize(("length", "counts"), [(2.88, False), (3.2, True)])
+def test_a_faint_neighbour_of_loud_speech_counts_from_3_s_on(activity_of, length, counts):
+    voice = Voice(activity_of((length, 0.3), (5.12, 0.9), (length, 0.3)), threshold=0.5)
+    faint = [round(each.end - each.start, 2) for each in voice.possible if each not in voice.speech]
+    assert faint == ([length] * 2 if counts else [])
+    assert len(voice.speech) == 1
+
+
+@pytest.mark.parametrize(("length", "counts"), [(0.16, False), (0.224, True)])
+def test_a_faint_voice_by_itself_counts_from_200_ms_on(activity_of, length, counts):
+    voice = Voice(activity_of((5.12, 0.9), (1.6, 0.0), (length, 0.3), (1.6, 0.0)), threshold=0.5)
+    assert len(voice.possible) == 1 + counts
 
 
 def test_a_pause_that_is_not_quite_silent_is_no_possible_speech(activity_of):

@@ -61,6 +61,14 @@ def test_speech_goes_on_until_it_is_clearly_over():
     assert found.speech(min_speech_s=0) == (SpeechStretch(FRAME_S, 4 * FRAME_S),)
 
 
+def test_a_faint_voice_ends_at_half_its_threshold():
+    found = activity(0.14, 0.2, 0.1, 0.08, 0.074, 0.1, 0.2)  # 0.15 below the threshold nothing would ever end
+    assert found.speech(0.15, min_speech_s=0, min_silence_s=0) == (
+        SpeechStretch(FRAME_S, 4 * FRAME_S),
+        SpeechStretch(6 * FRAME_S, 7 * FRAME_S),
+    )
+
+
 def test_short_pauses_are_bridged_and_short_speech_dropped():
     found = activity(*[1] * 10, 0, 0, *[1] * 10, *[0] * 20, 1)
     assert found.speech() == (SpeechStretch(0.0, 22 * FRAME_S),)

@@ -9,13 +9,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
-from asr.audio import Waveform, load_audio
+from asr.audio import Waveform, load_audio, load_channels
 from asr.checkpoint import Checkpoint, ModelStore, load_model, read_checkpoint
 from asr.decoding import Decoder, DecodeRequest
 from asr.errors import InvalidOptionError
@@ -207,7 +208,13 @@ class Transcriber:
 
     def _segments(self, recordings: Sequence[_Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
         """Segments of all channels, in order of time."""
-        walks = [self._walk(recording, on_done) for recording in recordings]
+        done = [0.0] * len(recordings)
+
+        def told(place: int, done_s: float) -> None:
+            done[place] = done_s
+            on_done(min(done))
+
+        walks = [self._walk(each, partial(told, place)) for place, each in enumerate(recordings)]
         yield from heapq.merge(*walks, key=lambda segment: segment.start)
 
     def _walk(self, recording: _Recording, on_done: Callable[[float], None]) -> Iterator[Segment]:
@@ -254,7 +261,9 @@ def _transcript(
     suppressed = [
         replace(each, channel=recording.channel) for recording in recordings for each in recording.session.suppressed
     ]
-    spans = [span for recording in recordings for span in recording.session.languages]
+    spans = [
+        replace(span, channel=recording.channel) for recording in recordings for span in recording.session.languages
+    ]
     return Transcript(
         task=options.task,
         language=main.language or options.language or "en",
@@ -274,8 +283,6 @@ def _channels(audio: Path | Waveform, options: TranscribeOptions, max_duration_s
     if isinstance(audio, Waveform):
         message = "channels: got 'split' with a waveform, which is mono; give a file"
         raise InvalidOptionError(message, param="channels")
-    from asr.audio import load_channels
-
     return load_channels(audio, max_duration_s=max_duration_s)
 
 

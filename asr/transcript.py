@@ -109,6 +109,8 @@ class LanguageSpan:
     language: str
     probability: float
     """Of the language, over the stretch."""
+    channel: int | None = None
+    """As of a segment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

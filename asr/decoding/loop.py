@@ -73,7 +73,7 @@ class Decoder:
             batch = torch.stack([pad_or_trim(mel, N_FRAMES) for mel in new])
             features = self.model.encoder(batch.to(device=self.model.device, dtype=self.model.dtype))
             for mel, window_features in zip(new, features, strict=True):
-                self._encoded[mel] = window_features
+                self._encoded[mel] = window_features.clone()  # a view would keep the whole batch alive
         encoded = torch.stack([self._encoded[mel] for mel in mels])
         self.encode_s += time.perf_counter() - started
         return encoded

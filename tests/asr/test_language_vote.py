@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.language_vote import SWITCH_LOGPROB, Ballot, choose, restrict, smooth, to_spans, vote
+from asr.language_vote import RELIABLE_S, SWITCH_LOGPROB, Ballot, choose, restrict, smooth, to_spans, vote
 
 
 def ballot(start: float, end: float, **probabilities: float) -> Ballot:
@@ -58,13 +58,18 @@ BALLOTS = st.lists(st.fixed_dictionaries({"a": PROBABILITY, "b": PROBABILITY, "c
 
 
 def score(ballots: list[Ballot], path: tuple[str, ...]) -> float:
-    heard = sum(math.log(max(each.probabilities[name], 1e-4)) for each, name in zip(ballots, path, strict=True))
+    heard = sum(
+        math.log(max(each.probabilities[name], 1e-4)) * min((each.end - each.start) / RELIABLE_S, 1)
+        for each, name in zip(ballots, path, strict=True)
+    )
     return heard + SWITCH_LOGPROB * sum(before != after for before, after in itertools.pairwise(path))
 
 
-@given(BALLOTS)
-def test_the_smoothed_sequence_is_the_most_likely_one(rows):
-    ballots = [ballot(i, i + 1, **row) for i, row in enumerate(rows)]
+@given(BALLOTS, st.lists(st.floats(0.1, 8.0), min_size=5, max_size=5))
+def test_the_smoothed_sequence_is_the_most_likely_one(rows, lengths):
+    ballots = [
+        ballot(10 * i, 10 * i + length, **row) for i, (row, length) in enumerate(zip(rows, lengths, strict=False))
+    ]
     path = smooth(ballots)
     assert len(path) == len(ballots)
     if ballots:
@@ -72,10 +77,17 @@ def test_the_smoothed_sequence_is_the_most_likely_one(rows):
         assert score(ballots, tuple(path)) == pytest.approx(best)
 
 
+@pytest.mark.parametrize(("length", "expected"), [(0.3, "en"), (1.5, "en"), (2.0, "de"), (8.0, "de")])
+def test_a_short_piece_says_less(length, expected):
+    ballots = [ballot(0, 8, en=0.99, de=0.01), ballot(8, 8 + length, en=0.0003, de=0.9997)]
+    ballots.append(ballot(20, 28, en=0.99, de=0.01))
+    assert smooth(ballots) == ["en", expected, "en"]
+
+
 def test_one_doubtful_piece_is_no_switch_and_a_clear_one_is():
-    clear, doubtful = ballot(0, 1, en=0.99, de=0.01), ballot(0, 1, en=0.3, de=0.7)
+    clear, doubtful = ballot(0, 3, en=0.99, de=0.01), ballot(0, 3, en=0.3, de=0.7)
     assert smooth([clear, doubtful, clear]) == ["en", "en", "en"]
-    german = ballot(0, 1, en=0.001, de=0.999)
+    german = ballot(0, 3, en=0.001, de=0.999)
     assert smooth([clear, german, german, clear]) == ["en", "de", "de", "en"]
 
 

@@ -123,6 +123,27 @@ def test_channels_are_merged_by_time(tiny, tmp_path, plan):
     assert tuple(tiny.stream(tmp_path / "call.wav", options)) == transcript.segments
 
 
+@pytest.mark.usefixtures("voice")
+def test_progress_of_channels_is_that_of_the_slowest(tiny, tmp_path):
+    both = np.stack([noise(12, 1), noise(12, 2)], axis=1)
+    scipy.io.wavfile.write(tmp_path / "call.wav", SAMPLE_RATE, both)
+    options = replace(TINY, language="en", channels=Channels.SPLIT)
+    progress: list[Progress] = []
+    tiny.transcribe(tmp_path / "call.wav", options, on_progress=progress.append)
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert (progress[0].done, progress[-1]) == (0, Progress(done=12, duration=12))
+
+
+@pytest.mark.usefixtures("voice")
+def test_every_channel_has_its_languages(tiny, tmp_path):
+    both = np.stack([noise(12, 1), noise(12, 2)], axis=1)
+    scipy.io.wavfile.write(tmp_path / "call.wav", SAMPLE_RATE, both)
+    transcript = tiny.transcribe(tmp_path / "call.wav", replace(TINY, channels=Channels.SPLIT))
+    assert {span.channel for span in transcript.languages} == {0, 1}
+    mixed = tiny.transcribe(tmp_path / "call.wav", TINY)
+    assert {span.channel for span in mixed.languages} == {None}
+
+
 def test_a_waveform_has_no_channels_to_split(tiny):
     with pytest.raises(InvalidOptionError, match="channels"):
         tiny.transcribe(waveform(noise(1)), replace(TINY, channels=Channels.SPLIT))

@@ -12,9 +12,9 @@ from asr.voice_activity import SpeechStretch, VoiceActivity
 
 __all__ = ["Stretch", "clips_to_stretches", "cut_anywhere", "cut_at_pauses"]
 
-MIN_CUT_S = 15.0  # a pause before this is passed over while a later one is still within the window
-MAX_PAUSE_S = 3.0  # a longer pause ends a stretch: windows of silence are where text gets invented
-LEAD_S, TAIL_S = 0.3, 0.5  # of the pause that a stretch keeps before and after its speech
+MIN_CUT_S = 20.0  # a pause before this is passed over while a later one is still within the window
+MAX_PAUSE_S = 8.0  # a longer pause ends a stretch; a shorter one may hide a voice too low for the detector
+LEAD_S, TAIL_S = 1.0, 1.0  # of a longer pause that a stretch keeps before and after its speech
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,8 +49,11 @@ def test_light_modules_import_no_torch():
         "asr.errors",
         "asr.formats",
         "asr.languages",
+        "asr.option_text",
         "asr.options",
+        "asr.streaming",
         "asr.transcript",
+        "asr.voice_activity",
         "asr.cli",
         "server.app",
     )

@@ -111,12 +111,12 @@ def test_json_holds_the_evidence(song: Transcript):
         no_speech_prob=0.9,
     )  # fmt: skip
     segment = replace(song.segments[0], quality=Quality(flags=("loop",), attempts=(attempt,)))
-    span = LanguageSpan(start=0.0, end=3.0, language="en", probability=0.9)
+    span = LanguageSpan(start=0.0, end=3.0, language="en", probability=0.9, channel=1)
     parsed = json.loads(render(replace(song, segments=(segment,), suppressed=(removed,), languages=(span,)), "json"))
     assert parsed["segments"][0]["quality"]["attempts"][0]["rejected"] == ["loop"]
     assert parsed["segments"][0]["words"][1] == {"word": " the", "start": 61.236, "end": 61.5, "probability": 0.5}
     assert (parsed["suppressed"][0]["text"], parsed["suppressed"][0]["reason"]) == (" Thanks!", "silence")
-    assert parsed["languages"] == [{"start": 0.0, "end": 3.0, "language": "en", "probability": 0.9}]
+    assert parsed["languages"] == [{"start": 0.0, "end": 3.0, "language": "en", "probability": 0.9, "channel": 1}]
 
 
 def test_an_empty_transcript(transcript: Make):

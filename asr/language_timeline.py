@@ -6,7 +6,7 @@ the most likely sequence of languages decides; else each stretch follows the vot
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from asr.errors import AuricleError
@@ -23,6 +23,7 @@ MAX_VOTES = 8
 CLEAR = 0.8  # a vote below it, or a window as sure of another language, means that several may be spoken
 MIN_MIXED_SPEECH_S = 10.0  # less speech is taken to be in one language
 MIN_PIECE_S, MAX_PIECE_S = 3.0, 8.0  # of an utterance: enough to name its language, seldom more than one
+MAX_SPAN_PAUSE_S = 2.0  # of a pause beside an utterance is in its language's span
 PIECE_PAUSE_S = 0.25  # a pause that an utterance may end in
 SHORT_PIECE_PAUSE_S = 0.7  # and one that even a shorter utterance ends in: there the speaker may change
 
@@ -54,7 +55,7 @@ class LanguageTimeline:
         self._voice = voice
         self._windows = list(windows)
         self._ballots: dict[tuple[int, int], Ballot] = {}  # by what was heard
-        self._chosen: dict[tuple[int, int], str] = {}
+        self._chosen: dict[tuple[int, int], tuple[Ballot, str]] = {}
         self._votes = _spread(self._windows, MAX_VOTES)
         self._utterances: list[_Utterance] = []
         self.probabilities: dict[str, float] = {}
@@ -89,7 +90,7 @@ class LanguageTimeline:
         languages = smooth([self._ballots[_key(each.heard)] for each in self._utterances])
         runs: list[tuple[Stretch, str]] = []
         for utterance, language in zip(self._utterances, languages, strict=True):
-            self._chosen[_key(utterance.heard)] = language
+            self._chosen[_key(utterance.heard)] = self._with_pauses(utterance), language
             stretch = utterance.stretch
             if runs and runs[-1][1] == language and runs[-1][0].end == stretch.begin:
                 stretch = Stretch(begin=runs.pop()[0].begin, end=stretch.end)
@@ -103,7 +104,7 @@ class LanguageTimeline:
             return _window(stretch)
         is_clear = max(ballot.probabilities.values()) >= self._options.language_threshold
         language = choose(ballot.probabilities, self.probabilities) if is_clear else self.language or "en"
-        self._chosen[_key(stretch)] = language
+        self._chosen[_key(stretch)] = ballot, language
         return language
 
     def settle(self) -> None:
@@ -111,14 +112,24 @@ class LanguageTimeline:
         if self.probabilities:
             whole = Stretch(begin=self._windows[0].begin, end=self._windows[-1].end)
             start, end = whole.begin / FRAMES_PER_SECOND, whole.end / FRAMES_PER_SECOND
-            self._ballots[_key(whole)] = Ballot(start=start, end=end, probabilities=self.probabilities)
-            self._chosen = {_key(whole): self.language or "en"}
+            ballot = Ballot(start=start, end=end, probabilities=self.probabilities)
+            self._chosen = {_key(whole): (ballot, self.language or "en")}
 
     @property
     def spans(self) -> tuple[LanguageSpan, ...]:
         """Which language is spoken when, as far as it is decided."""
-        keys = sorted(self._chosen)
-        return to_spans([self._ballots[key] for key in keys], [self._chosen[key] for key in keys])
+        chosen = [self._chosen[key] for key in sorted(self._chosen)]
+        return to_spans([ballot for ballot, _ in chosen], [language for _, language in chosen])
+
+    def _with_pauses(self, utterance: _Utterance) -> Ballot:
+        """What an utterance says, over the pauses that belong to it too."""
+        ballot = self._ballots[_key(utterance.heard)]
+        stretch = utterance.stretch
+        return replace(
+            ballot,
+            start=max(stretch.begin / FRAMES_PER_SECOND, ballot.start - MAX_SPAN_PAUSE_S),
+            end=min(stretch.end / FRAMES_PER_SECOND, ballot.end + MAX_SPAN_PAUSE_S),
+        )
 
     def _is_mixed(self) -> bool:
         if self._voice is None or len(self._options.languages) == 1:

@@ -418,14 +418,14 @@ def test_a_clip_past_the_end_is_refused(session_of):
 
 @pytest.fixture(scope="module")
 def six_turns(activity_of) -> VoiceActivity:
-    """Six stretches of 16 s with pauses of 4.8 s, so that each is a window of its own."""
-    return activity_of(*[(16.0, 0.9), (4.8, 0.0)] * 6)
+    """Six stretches of 16 s with pauses of 9.6 s, so that each is a window of its own."""
+    return activity_of(*[(16.0, 0.9), (9.6, 0.0)] * 6)
 
 
 @pytest.fixture(scope="module")
 def six(session_of, six_turns) -> Callable[..., LongFormSession]:
     """A session over the six turns."""
-    return lambda **options: session_of(12_480, six_turns, **options)
+    return lambda **options: session_of(15_360, six_turns, **options)
 
 
 def told(window: Window, tokens: list[int]) -> bool:
@@ -438,7 +438,7 @@ def test_parallel_asks_for_all_windows_at_once(six, result_of, drive):
     done = drive(session, lambda _: result_of("0 ab 800"))
     assert [len(batch) for batch in done.batches] == [6]
     assert {window.prompt.context for window in done.windows} == {()}
-    assert [window.seek for window in done.windows] == [0, 2050, 4130, 6210, 8290, 10370]
+    assert [window.seek for window in done.windows] == [0, 2460, 5020, 7580, 10_140, 12_700]
 
 
 def test_a_limit_holds(six, result_of, drive):
@@ -449,8 +449,8 @@ def test_a_limit_holds(six, result_of, drive):
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
 @pytest.mark.parametrize("language", ["en", None])
 def test_few_slots_are_begun_before_the_first_is_final(session_of, activity_of, result_of, plan, language):
-    activity = activity_of(*[(16.0, 0.9), (4.8, 0.0)] * 50)
-    session = session_of(104_000, activity, plan=plan, language=language)
+    activity = activity_of(*[(16.0, 0.9), (9.6, 0.0)] * 50)
+    session = session_of(128_000, activity, plan=plan, language=language)
 
     def ask() -> list[Window]:
         """All windows there are to decode now, once no window is left to listen to."""
@@ -474,12 +474,12 @@ def test_few_slots_are_begun_before_the_first_is_final(session_of, activity_of, 
     assert len(rest) == 50 - LOOK_AHEAD_SLOTS
     for window in rest:
         session.accept(window, result_of("0 ab 800"))
-    assert (ask(), session.done_frames) == ([], 104_000)
+    assert (ask(), session.done_frames) == ([], 128_000)
 
 
 def test_parallel_climbs_the_ladder_in_each_stretch(six, result_of, drive):
     session = six(plan=Plan.PARALLEL, temperatures=(0.0, 0.8))
-    done = drive(session, lambda w: result_of("0 ab 800", avg_logprob=-1.5 if w.seek == 2050 else -0.3))
+    done = drive(session, lambda w: result_of("0 ab 800", avg_logprob=-1.5 if w.seek == 2460 else -0.3))
     assert [len(batch) for batch in done.batches] == [6, 1]
     assert [len(segment.quality.attempts) for segment in done.segments] == [1, 2, 1, 1, 1, 1]
     assert {window.prompt.context for window in done.windows} == {()}
@@ -517,7 +517,7 @@ def weak_third(
     """The third of six stretches is weak; its text tells who wrote it."""
 
     def answer(window: Window) -> DecodingResult:
-        if window.seek != 4130:
+        if window.seek != 5020:
             return result_of(f"0 turn{window.seek} 800")
         if window.prompt.context:
             return result_of("0 told 800", **with_context)
@@ -530,7 +530,7 @@ def weak_third(
 def test_a_weak_stretch_is_walked_again_with_the_text_before_it(six, result_of, drive, alone):
     session = six(plan=Plan.HYBRID)
     done = drive(session, weak_third(result_of, alone=alone, with_context={}))
-    third = [window for window in done.windows if window.seek == 4130]
+    third = [window for window in done.windows if window.seek == 5020]
     assert [window.options.strategy.temperature for window in third] == [0.0, 0.0]
     assert [window.prompt.context for window in third] == [(), done.segments[1].tokens]
     assert len(done.windows) == 7
@@ -568,7 +568,7 @@ def test_the_ladder_is_climbed_where_context_does_not_help(six, result_of, drive
     session = six(plan=Plan.HYBRID, temperatures=(0.0, 0.4, 0.8))
 
     def answer(window: Window) -> DecodingResult:
-        is_good = window.seek != 4130 or window.options.strategy.temperature == 0.4
+        is_good = window.seek != 5020 or window.options.strategy.temperature == 0.4
         return result_of("0 ab 800", avg_logprob=-0.3 if is_good else -1.5)
 
     done = drive(session, answer)
@@ -580,7 +580,7 @@ def test_the_ladder_is_climbed_where_context_does_not_help(six, result_of, drive
     ("options", "failing"),
     [
         ({}, 0),  # the first stretch has nothing before it
-        ({"condition_on_previous_text": False}, 4130),
+        ({"condition_on_previous_text": False}, 5020),
     ],
 )
 def test_without_text_before_it_a_stretch_climbs_the_ladder(six, result_of, drive, options, failing):
@@ -599,15 +599,15 @@ def test_a_silent_stretch_before_it_gives_no_context(six, result_of, drive):
     session = six(plan=Plan.HYBRID, temperatures=(0.0, 0.8))
 
     def answer(window: Window) -> DecodingResult:
-        if 2050 <= window.seek < 4000:
+        if 2460 <= window.seek < 5000:
             return result_of("")
-        return result_of("0 ab 800", **UNLIKELY if window.seek == 4130 else {})
+        return result_of("0 ab 800", **UNLIKELY if window.seek == 5020 else {})
 
     done = drive(session, answer)
-    third = [window for window in done.windows if window.seek == 4130]
+    third = [window for window in done.windows if window.seek == 5020]
     assert [window.options.strategy.temperature for window in third] == [0.0, 0.8]
     assert {window.prompt.context for window in third} == {()}
-    assert sum(segment.seek == 4130 for segment in done.segments) == 1
+    assert sum(segment.seek == 5020 for segment in done.segments) == 1
 
 
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
@@ -618,20 +618,20 @@ def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fi
     session = six(plan=plan, temperatures=(0.0,))
 
     def answer(window: Window) -> DecodingResult:
-        if window.seek == 2050:
+        if window.seek == 2460:
             return result_of("0 early 200 600 late 800")  # 8 s between them are lost
-        if 2050 < window.seek < 4000:
+        if 2460 < window.seek < 5000:
             return result_of("0 found 400", **fields)
         return result_of("0 ab 800")
 
     done = drive(session, answer)
-    (again,) = [window for window in done.windows if 2050 < window.seek < 4000]
-    assert (again.seek, again.n_frames) == (2430, 840)  # 0.2 s more on both sides
+    (again,) = [window for window in done.windows if 2460 < window.seek < 5000]
+    assert (again.seek, again.n_frames) == (2840, 840)  # 0.2 s more on both sides
     second = [segment.text for segment in done.segments if 20 < segment.start < 40]
     assert second == ([" early", " found", " late"] if is_inserted else [" early", " late"])
     assert [segment.id for segment in done.segments] == list(range(len(done.segments)))
     if not is_inserted:
-        assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("found", LOST_SPEECH, 24.3)]
+        assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("found", LOST_SPEECH, 28.4)]
 
 
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
@@ -643,9 +643,9 @@ def test_what_is_already_said_is_not_inserted_again(six, result_of, drive, plan,
     session = six(plan=plan)
 
     def answer(window: Window) -> DecodingResult:
-        if window.seek == 2050:
+        if window.seek == 2460:
             return result_of("0 the early, 100 100 bird 200 600 late 800")
-        if 2050 < window.seek < 4000:
+        if 2460 < window.seek < 5000:
             return result_of(f"0 {found} 400")
         return result_of("0 ab 800")
 
@@ -653,18 +653,18 @@ def test_what_is_already_said_is_not_inserted_again(six, result_of, drive, plan,
     second = [segment.text.strip() for segment in done.segments if 20 < segment.start < 40]
     assert second == ["the early,", "bird", *([found] if is_inserted else []), "late"]
     left_out = [(each.text, each.reason, each.start) for each in session.suppressed]
-    assert left_out == ([] if is_inserted else [(found, LOST_SPEECH, 24.3)])
+    assert left_out == ([] if is_inserted else [(found, LOST_SPEECH, 28.4)])
 
 
 @pytest.mark.parametrize("second", [{"avg_logprob": -0.1}, {"avg_logprob": -1.5, "no_speech_prob": 0.9}])
 def test_a_second_walk_without_text_replaces_none(session_of, activity_of, result_of, drive, second):
-    activity = activity_of((16, 0.9), (4.8, 0.0), (0.48, 0.9))
-    session = session_of(2128, activity, plan=Plan.HYBRID)
+    activity = activity_of((16, 0.9), (9.6, 0.0), (0.48, 0.9))
+    session = session_of(2608, activity, plan=Plan.HYBRID)
 
     def answer(window: Window) -> DecodingResult:
         if window.seek < 1500:
             return result_of("0 first 800")
-        return result_of("", **second) if window.prompt.context else result_of("0 second 20", avg_logprob=-0.8)
+        return result_of("", **second) if window.prompt.context else result_of("0 second 74", avg_logprob=-0.8)
 
     assert [segment.text for segment in drive(session, answer).segments] == [" first", " second"]
 
@@ -674,7 +674,7 @@ def test_a_second_walk_keeps_most_of_the_text(six, result_of, drive, told, is_ke
     session = six(plan=Plan.HYBRID)
 
     def answer(window: Window) -> DecodingResult:
-        if window.seek != 4130:
+        if window.seek != 5020:
             return result_of("0 ab 800")
         if window.prompt.context:
             return result_of(f"0 {told} 800")

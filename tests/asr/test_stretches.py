@@ -90,7 +90,7 @@ def test_long_pauses_are_left_out_but_for_their_edges(activity_of):
     activity = activity_of((12.8, 0.0), (6.4, 0.9), (12.8, 0.0), (6.4, 0.9), (12.8, 0.0))
     speech = Voice(activity, threshold=0.5).possible
     stretches = cut_at_pauses(Stretch(begin=0, end=5120), speech, activity, keep_silence=False)
-    assert [(each.begin, each.end) for each in stretches] == [(1250, 1970), (3170, 3890)]
+    assert [(each.begin, each.end) for each in stretches] == [(1180, 2020), (3100, 3940)]
     assert all(each.after_pause for each in stretches)
 
 

@@ -10,20 +10,20 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from asr.decoding.types import DecodingResult
 from asr.errors import AuricleError, InvalidOptionError
 from asr.features import FRAMES_PER_SECOND
 from asr.language_timeline import LanguageTimeline, LanguageWindow
 from asr.options import Plan, TranscribeOptions
-from asr.quality import LOST_SPEECH, plain_text
+from asr.slots import Slot, lost_speech
 from asr.stretches import Stretch, clips_to_stretches, cut_anywhere, cut_at_pauses
 from asr.tokenizer import Tokenizer
 from asr.transcript import Attempt, LanguageSpan, Segment, Suppressed
 from asr.voice import Voice
 from asr.voice_activity import VoiceActivity
-from asr.walk import Context, Setup, Walk, Window, suppress
+from asr.walk import Context, Setup, Walk, Window
 
 __all__ = ["LanguageWindow", "LongFormSession", "Window"]
 
@@ -31,56 +31,6 @@ WEAK_LOGPROB = -0.7  # a stretch whose text is less probable is walked again
 MIN_KEPT_TEXT = 0.6  # of a walk's letters must be in the one that takes its place
 LOOK_AHEAD_SLOTS = 32  # begun before the first of them is final; bounds time and memory
 MAX_CARRIED_TOKENS = 111  # half of what a window may be told; the rest is for the text before it
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One stretch on its way."""
-
-    stretch: Stretch
-    language: str | None
-    walk: Walk | None = None
-    """The walk whose text stands, so far."""
-    second: Walk | None = None
-    """The walk with context, while it is under way."""
-    walked_again: bool = False
-    lost: list[Suppressed] = field(default_factory=list)
-    """Speech without text that was not walked again."""
-    rescues: list[Walk] | None = None
-    """Walks over speech that got no text; None before they are looked for."""
-
-    def walks(self) -> list[Walk]:
-        """Those under way."""
-        all_of_them = (self.walk, self.second, *(self.rescues or ()))
-        return [walk for walk in all_of_them if walk is not None and not walk.done]
-
-    def _kept(self) -> list[Walk]:
-        """Walks whose text stands: what is found where the first found nothing must be convincing, and new."""
-        said = [plain_text(segment.text) for segment in self.walk.segments] if self.walk is not None else []
-        found = [
-            walk
-            for walk in self.rescues or ()
-            if not walk.failed
-            and walk.avg_logprob >= WEAK_LOGPROB
-            and not any(plain_text(segment.text) in text for segment in walk.segments for text in said)
-        ]
-        return [self.walk, *found] if self.walk is not None else found
-
-    def text(self) -> list[Segment]:
-        """All segments in order of time."""
-        segments = [segment for walk in self._kept() for segment in walk.segments]
-        return sorted(segments, key=lambda each: each.start)
-
-    def suppressed(self) -> list[Suppressed]:
-        """What the walks left out, and the text of those that did not convince."""
-        kept = self._kept()
-        left_out = [each for walk in kept for each in walk.suppressed] + self.lost
-        for walk in self.rescues or ():
-            if not walk.segments and not walk.suppressed:
-                left_out.append(_lost_speech(walk.stretch))
-            left_out += walk.suppressed if walk not in kept else []
-            left_out += [suppress(each, each.text, LOST_SPEECH) for each in walk.segments if walk not in kept]
-        return sorted(left_out, key=lambda each: each.start)
 
 
 class LongFormSession:
@@ -110,7 +60,7 @@ class LongFormSession:
         self._timeline = None
         if options.language is None and tokenizer.is_multilingual:
             self._timeline = LanguageTimeline(clips, self._windows(clips), self._voice, options)
-        self._slots: list[_Slot] | None = None
+        self._slots: list[Slot] | None = None
         self._walks: dict[int, Walk] = {}  # under way, by number
         self._n_walks = 0
         self._asked: set[int | LanguageWindow] = set()  # walks and windows that wait for an answer
@@ -209,28 +159,28 @@ class LongFormSession:
             )
         ]
 
-    def _new_slots(self) -> list[_Slot]:
+    def _new_slots(self) -> list[Slot]:
         runs = self._timeline.runs() if self._timeline is not None else []
         if self._options.plan is Plan.SEQUENTIAL:
             if self._timeline is not None and not runs:
                 self._timeline.settle()
             stretches = runs or [(clip, self.language or "en") for clip in self._clips]
-            return [_Slot(stretch=stretch, language=language) for stretch, language in stretches]
+            return [Slot(stretch=stretch, language=language) for stretch, language in stretches]
         if runs:
             return [
-                _Slot(stretch=window, language=language) for run, language in runs for window in self._windows([run])
+                Slot(stretch=window, language=language) for run, language in runs for window in self._windows([run])
             ]
         language = None if self._timeline is not None else self.language
-        return [_Slot(stretch=window, language=language) for window in self._windows(self._clips)]
+        return [Slot(stretch=window, language=language) for window in self._windows(self._clips)]
 
-    def _active(self, slots: list[_Slot]) -> list[_Slot]:
+    def _active(self, slots: list[Slot]) -> list[Slot]:
         """The slots that may have work now."""
         return slots[self._n_done : self._n_done + 1] if self._emits_at_once else slots[self._n_done : self._end(slots)]
 
-    def _end(self, slots: list[_Slot]) -> int:
+    def _end(self, slots: list[Slot]) -> int:
         return min(self._n_done + LOOK_AHEAD_SLOTS, len(slots))
 
-    def _language_of(self, slot: _Slot) -> str | LanguageWindow | None:
+    def _language_of(self, slot: Slot) -> str | LanguageWindow | None:
         if slot.language is None and self._timeline is not None:
             language = self._timeline.language_of(slot.stretch)
             if isinstance(language, LanguageWindow):
@@ -238,7 +188,7 @@ class LongFormSession:
             slot.language = language
         return slot.language
 
-    def _advance(self, slots: list[_Slot]) -> None:
+    def _advance(self, slots: list[Slot]) -> None:
         """Start the walks that can start, settle those that are done, and emit what is final."""
         for place in range(self._n_done, self._end(slots)):
             if self._emits_at_once and place > self._n_done:
@@ -250,7 +200,7 @@ class LongFormSession:
             if place == self._n_done and (is_done or self._emits_at_once):
                 self._emit(slot, is_done=is_done)
 
-    def _start(self, slot: _Slot, place: int, slots: list[_Slot]) -> None:
+    def _start(self, slot: Slot, place: int, slots: list[Slot]) -> None:
         context = self._context
         if self._emits_at_once and place and slots[place - 1].language != slot.language:
             context.forget()
@@ -260,7 +210,7 @@ class LongFormSession:
         # Context costs one decoding, the ladder of temperatures up to five times five.
         slot.walk.gives_up = self._can_use_context(place)
 
-    def _new_walk(self, slot: _Slot, stretch: Stretch, context: Context, earlier: tuple[Attempt, ...] = ()) -> Walk:
+    def _new_walk(self, slot: Slot, stretch: Stretch, context: Context, earlier: tuple[Attempt, ...] = ()) -> Walk:
         self._n_walks += 1
         walk = Walk(
             self._n_walks,
@@ -277,7 +227,7 @@ class LongFormSession:
         is_wanted = self._options.plan is Plan.HYBRID and self._options.condition_on_previous_text
         return is_wanted and place > 0
 
-    def _settle(self, slot: _Slot, place: int, slots: list[_Slot]) -> bool:
+    def _settle(self, slot: Slot, place: int, slots: list[Slot]) -> bool:
         """What follows when all walks of a slot are done; True when nothing does."""
         walk = slot.walk
         if walk is None:
@@ -293,10 +243,11 @@ class LongFormSession:
             slot.rescues = self._rescue(slot, walk)
         return not slot.walks()
 
-    def _keep_better(self, slot: _Slot, first: Walk, second: Walk) -> Walk:
+    def _keep_better(self, slot: Slot, first: Walk, second: Walk) -> Walk:
         slot.second = None
-        # Little text is easily probable: the better walk must not be the one that left most of it out.
-        if second.rank > first.rank and second.n_letters >= MIN_KEPT_TEXT * first.n_letters:
+        # Little text is easily probable: the better walk must not be the one that left some of it out.
+        is_whole = second.n_letters >= MIN_KEPT_TEXT * first.n_letters and _lost_s(second) <= _lost_s(first)
+        if second.rank > first.rank and is_whole:
             slot.walk = second
             del self._walks[first.number]
             return second
@@ -306,7 +257,7 @@ class LongFormSession:
         first.note(second.tried)
         return first
 
-    def _walk_again(self, slot: _Slot, walk: Walk, before: _Slot) -> None:
+    def _walk_again(self, slot: Slot, walk: Walk, before: Slot) -> None:
         """Walk with the text before it as context; without any, a walk that gave up climbs on."""
         text = before.walk.context.text if before.walk is not None and before.language == slot.language else ()
         if text:
@@ -315,24 +266,21 @@ class LongFormSession:
         elif walk.gave_up:
             walk.climb()
 
-    def _rescue(self, slot: _Slot, walk: Walk) -> list[Walk]:
+    def _rescue(self, slot: Slot, walk: Walk) -> list[Walk]:
         """Walks over speech that ``walk`` left without text."""
-        if self._voice is None or not self._options.timestamps:
-            return []
-        begin, end = slot.stretch.begin / FRAMES_PER_SECOND, slot.stretch.end / FRAMES_PER_SECOND
-        said = [(each.start, each.end) for each in walk.segments]
-        said += [(each.start, each.end) for each in walk.suppressed if each.end > each.start]
         walks = []
-        for lost in self._voice.lost(sorted(said), begin, end):
+        for lost in walk.lost():
             stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
             if self._emits_at_once:
-                slot.lost.append(_lost_speech(stretch))
+                slot.lost.append(lost_speech(stretch))
             else:
                 walks.append(self._new_walk(slot, stretch, Context(carried=self._carried)))
         return walks
 
-    def _emit(self, slot: _Slot, *, is_done: bool) -> None:
-        new = slot.text()[self._n_emitted :]
+    def _emit(self, slot: Slot, *, is_done: bool) -> None:
+        new = slot.text(self._setup.tokenizer)[self._n_emitted :]
+        if not self._options.word_timestamps:
+            new = [replace(segment, words=()) for segment in new]
         self._final += [replace(segment, id=self._n_segments + i) for i, segment in enumerate(new)]
         self._n_segments += len(new)
         self._n_emitted += len(new)
@@ -352,17 +300,8 @@ def _is_weak(walk: Walk) -> bool:
     return bool(walk.failed) or walk.avg_logprob < WEAK_LOGPROB or not walk.stretch.after_pause
 
 
-def _lost_speech(stretch: Stretch) -> Suppressed:
-    """Somebody speaks here, and the model has nothing to write."""
-    return Suppressed(
-        start=stretch.begin / FRAMES_PER_SECOND,
-        end=stretch.end / FRAMES_PER_SECOND,
-        text="",
-        reason=LOST_SPEECH,
-        avg_logprob=0.0,
-        compression_ratio=1.0,
-        no_speech_prob=0.0,
-    )
+def _lost_s(walk: Walk) -> float:
+    return sum(lost.end - lost.start for lost in walk.lost())
 
 
 def _told(options: TranscribeOptions, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -4,14 +4,14 @@ Pure arithmetic (Whisper 4.5): knows no model, no audio, no other window.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr.decoding.types import DecodingResult
 from asr.features import FRAMES_PER_SECOND
 from asr.tokenizer import TIMESTAMP_STEP_S, Tokenizer
 from asr.transcript import Segment
 
-__all__ = ["FRAMES_PER_TIMESTAMP", "WindowSegments", "split_segments"]
+__all__ = ["FRAMES_PER_TIMESTAMP", "WindowSegments", "split_at", "split_segments"]
 
 FRAMES_PER_TIMESTAMP = round(TIMESTAMP_STEP_S * FRAMES_PER_SECOND)  # 2
 
@@ -67,6 +67,26 @@ def split_segments(
             segment = _segment(result, piece, text, times=heard, seek=seek, language=language, id_=len(segments))
             (timeless if start == end else segments).append(segment)
     return WindowSegments(segments=tuple(segments), timeless=tuple(timeless), n_frames_done=n_frames_done)
+
+
+def split_at(segment: Segment, time: float, tokenizer: Tokenizer) -> list[Segment]:
+    """Cut a segment with words before the first of them that begins at ``time`` or later; as it is where none does."""
+    before = [word for word in segment.words if word.start < time]
+    after = segment.words[len(before) :]
+    if not before or not after:
+        return [segment]
+    n_letters = sum(len(word.word) for word in before)
+    cut = next(i for i in range(len(segment.tokens) + 1) if len(tokenizer.decode(segment.tokens[:i])) >= n_letters)
+    return [
+        replace(
+            segment,
+            end=before[-1].end,
+            text=segment.text[:n_letters],
+            tokens=segment.tokens[:cut],
+            words=tuple(before),
+        ),
+        replace(segment, start=after[0].start, text=segment.text[n_letters:], tokens=segment.tokens[cut:], words=after),
+    ]
 
 
 def _frames(n_steps: int) -> int:

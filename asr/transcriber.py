@@ -236,6 +236,7 @@ class Transcriber:
             yield from self._final(recording)
             on_done(session.done_frames / FRAMES_PER_SECOND)
         yield from self._final(recording)
+        on_done(recording.waveform.duration)
 
     def _final(self, recording: _Recording) -> Iterator[Segment]:
         for segment in recording.session.pop_segments():

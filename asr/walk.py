@@ -14,7 +14,7 @@ from itertools import islice
 from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
 from asr.errors import AuricleError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES
-from asr.options import TranscribeOptions
+from asr.options import Plan, TranscribeOptions
 from asr.prompt import TaskPrompt
 from asr.quality import (
     LOOP,
@@ -34,6 +34,7 @@ from asr.tasks import Task
 from asr.tokenizer import Tokenizer
 from asr.transcript import Attempt, Quality, Segment, Suppressed, Word
 from asr.voice import Voice
+from asr.voice_activity import SpeechStretch
 from asr.words import snap_words, words_of_segments
 
 __all__ = ["Context", "Setup", "Walk", "Window", "suppress"]
@@ -117,6 +118,10 @@ class Walk:
         self.tried: list[Attempt] = []
         """At all windows."""
         self._options, self._tokenizer, self._voice = setup.options, setup.tokenizer, setup.voice
+        # Only words tell where speech got no text: a segment's predicted times reach over what it leaves out.
+        self._places_words = setup.options.word_timestamps or (
+            setup.options.plan is Plan.HYBRID and setup.voice is not None and setup.options.timestamps
+        )
         self._earlier = earlier
         self._window: Window | None = None
         self._logprob_sum, self._n_tokens = 0.0, 0
@@ -131,6 +136,15 @@ class Walk:
     def n_letters(self) -> int:
         """Of the text; of a walk that gave up, nothing is kept yet."""
         return sum(len(segment.text) for segment in self.segments)
+
+    def lost(self) -> list[SpeechStretch]:
+        """Where somebody speaks without text, as far as the walk has come."""
+        if self._voice is None or not self._options.timestamps:
+            return []
+        said = [(each.start, each.end) for segment in self.segments for each in (segment.words or (segment,))]
+        said += [(each.start, each.end) for each in self.suppressed if each.end > each.start]
+        begin, end = self.stretch.begin / FRAMES_PER_SECOND, self.stretch.end / FRAMES_PER_SECOND
+        return self._voice.lost(sorted(said), begin, end)
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
@@ -162,7 +176,7 @@ class Walk:
                 strategy=self._strategy(),
                 max_initial_timestamp_s=self._options.max_initial_timestamp_s,
                 suppress_tokens=self._options.suppress_tokens,
-                token_times=self._options.word_timestamps,
+                token_times=self._places_words,
             ),
         )
         return self._window
@@ -267,7 +281,7 @@ class Walk:
 
     def _with_words(self, split: WindowSegments, result: DecodingResult, window: Window) -> list[Segment]:
         segments = split.segments
-        if not self._options.word_timestamps:
+        if not self._places_words:
             return list(segments)
         offset = window.seek / FRAMES_PER_SECOND
         # Not into what the next window is going to say.

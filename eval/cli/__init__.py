@@ -7,6 +7,7 @@ import typer
 
 from eval.cli.compare import compare
 from eval.cli.join import join, non_speech
+from eval.cli.lengths import lengths
 from eval.cli.noise import noise
 from eval.cli.normalize import normalize
 from eval.cli.report import report
@@ -37,6 +38,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(serve_check)
 app.command()(speed)
+app.command()(lengths)
 app.command()(suite)
 app.command()(noise)
 app.command()(join)

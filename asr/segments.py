@@ -75,17 +75,19 @@ def split_at(segment: Segment, time: float, tokenizer: Tokenizer) -> list[Segmen
     after = segment.words[len(before) :]
     if not before or not after:
         return [segment]
-    n_letters = sum(len(word.word) for word in before)
-    cut = next(i for i in range(len(segment.tokens) + 1) if len(tokenizer.decode(segment.tokens[:i])) >= n_letters)
+    text = segment.text[: sum(len(word.word) for word in before)]
+    cut = next(i for i in range(len(segment.tokens) + 1) if tokenizer.decode(segment.tokens[:i]).startswith(text))
     return [
         replace(
             segment,
             end=before[-1].end,
-            text=segment.text[:n_letters],
+            text=text,
             tokens=segment.tokens[:cut],
             words=tuple(before),
         ),
-        replace(segment, start=after[0].start, text=segment.text[n_letters:], tokens=segment.tokens[cut:], words=after),
+        replace(
+            segment, start=after[0].start, text=segment.text[len(text) :], tokens=segment.tokens[cut:], words=after
+        ),
     ]
 
 

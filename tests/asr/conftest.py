@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from asr.decoding import DecodingResult
+from asr.decoding.types import TokenTime
 from asr.longform import LanguageWindow, LongFormSession, Window
 from asr.model import ModelDimensions, Whisper
 from asr.tokenizer import N_SPECIALS_AFTER_LANGUAGES, N_TIMESTAMPS, Tokenizer
@@ -92,18 +93,32 @@ def tiny_model(tiny_dims) -> Whisper:
 
 @pytest.fixture(scope="session")
 def result_of(tokenizer) -> Callable[..., DecodingResult]:
-    """ "0 ab 100" → <|0.00|>, the tokens of " ab", <|2.00|>: numbers are steps, words text, _ a lone space."""
+    """ "0 ab 100" → <|0.00|>, the tokens of " ab", <|2.00|>: numbers are steps, words text, _ a lone space.
+
+    Text is heard evenly between the numbers around it.
+    """
 
     def build(pattern: str = "0 ab 100", **fields) -> DecodingResult:
         tokens: list[int] = []
-        for part in pattern.split():
-            if part.isdigit():
-                tokens.append(tokenizer.timestamp_begin + int(part))
-            else:
-                tokens += tokenizer.encode(" " if part == "_" else " " + part)
+        times: list[TokenTime] = []
+        start, waiting = 0.0, 0
+        for part in [*pattern.split(), ""]:
+            if part and not part.isdigit():
+                text = tokenizer.encode(" " if part == "_" else " " + part)
+                tokens += text
+                waiting += len(text)
+                continue
+            end = int(part) / 50 if part else start + waiting
+            each = (end - start) / max(waiting, 1)
+            times += [
+                TokenTime(start=start + i * each, end=start + (i + 1) * each, probability=0.9) for i in range(waiting)
+            ]
+            tokens += [tokenizer.timestamp_begin + int(part)] if part else []
+            start, waiting = end, 0
         values = {
             "tokens": tuple(tokens), "text": tokenizer.decode(tokens), "language": "en", "language_probs": {},
             "avg_logprob": -0.3, "no_speech_prob": 0.01, "compression_ratio": 1.2, "temperature": 0.0,
+            "token_times": tuple(times),
         }  # fmt: skip
         return DecodingResult(**values | fields)
 

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,31 @@ from asr.options import Plan, TranscribeOptions
 from asr.quality import LOST_SPEECH
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
-from asr.transcript import Segment
+from asr.transcript import Segment, Word
 from asr.voice_activity import VoiceActivity
 
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _words_fill_segments(monkeypatch) -> None:
+    """Words of one length, so that speech in a segment has text; where words are placed has tests of its own."""
+
+    def place(segments: Sequence[Segment], *args: object, **kwargs: object) -> list[tuple[Word, ...]]:
+        placed = []
+        for segment in segments:
+            texts = re.findall(r"\s*\S+", segment.text)
+            length = (segment.end - segment.start) / max(len(texts), 1)
+            starts = [segment.start + i * length for i in range(len(texts))]
+            placed.append(
+                tuple(
+                    Word(start=start, end=start + length, word=text, probability=0.9)
+                    for start, text in zip(starts, texts, strict=True)
+                )
+            )
+        return placed
+
+    monkeypatch.setattr("asr.walk.words_of_segments", place)
 
 
 @pytest.fixture(scope="module")
@@ -612,7 +634,7 @@ def test_a_silent_stretch_before_it_gives_no_context(six, result_of, drive):
 
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
 @pytest.mark.parametrize(
-    ("fields", "is_inserted"), [({}, True), ({"avg_logprob": -0.8}, False), ({"compression_ratio": 9.0}, False)]
+    ("fields", "is_inserted"), [({}, True), ({"avg_logprob": -0.81}, False), ({"compression_ratio": 9.0}, False)]
 )
 def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fields, is_inserted):
     session = six(plan=plan, temperatures=(0.0,))
@@ -637,23 +659,62 @@ def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fi
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
 @pytest.mark.parametrize(
     ("found", "is_inserted"),
-    [("early", False), ("LATE,", False), ("bird", False), ("early bird", True), ("worm", True)],
+    [("early bird sings", False), ("EARLY, bird. sings", False), ("early sings bird", True), ("early bird", True)],
 )
 def test_what_is_already_said_is_not_inserted_again(six, result_of, drive, plan, found, is_inserted):
     session = six(plan=plan)
 
     def answer(window: Window) -> DecodingResult:
         if window.seek == 2460:
-            return result_of("0 the early, 100 100 bird 200 600 late 800")
+            return result_of("0 the early, 100 100 bird sings 200 600 late 800")
         if 2460 < window.seek < 5000:
             return result_of(f"0 {found} 400")
         return result_of("0 ab 800")
 
     done = drive(session, answer)
     second = [segment.text.strip() for segment in done.segments if 20 < segment.start < 40]
-    assert second == ["the early,", "bird", *([found] if is_inserted else []), "late"]
+    assert second == ["the early,", "bird sings", *([found] if is_inserted else []), "late"]
     left_out = [(each.text, each.reason, each.start) for each in session.suppressed]
     assert left_out == ([] if is_inserted else [(found, LOST_SPEECH, 28.4)])
+
+
+@pytest.mark.parametrize("word_timestamps", [True, False])
+def test_what_is_found_within_a_segment_cuts_it(
+    session_of, activity_of, result_of, drive, monkeypatch, word_timestamps
+):
+    """The model wrote one segment over all of it, its last word late: what was said before that word is inserted."""
+
+    def place(segments: Sequence[Segment], *args: object, **kwargs: object) -> list[tuple[Word, ...]]:
+        first = Word(start=0.0, end=1.5, word=" early", probability=0.9)
+        last = Word(start=14.0, end=15.0, word=" late", probability=0.9)
+        found = Word(start=2.0, end=13.5, word=" found", probability=0.9)
+        return [(first, last) if segment.text == " early late" else (found,) for segment in segments]
+
+    monkeypatch.setattr("asr.walk.words_of_segments", place)
+    session = session_of(
+        1504, activity_of((15.04, 0.9)), plan=Plan.HYBRID, word_timestamps=word_timestamps, language="en"
+    )
+    done = drive(session, lambda window: result_of("0 found 610" if window.seek else "0 early late 750"))
+    assert [(each.text, each.start, each.end) for each in done.segments] == [
+        (" early", 0.0, 1.5),
+        (" found", 1.3, 13.5),  # from 0.2 s before the speech without text
+        (" late", 14.0, 15.0),
+    ]
+    assert [len(each.words) for each in done.segments] == [int(word_timestamps)] * 3
+    assert session.suppressed == []
+
+
+@pytest.mark.parametrize(("with_context", "is_kept"), [("0 told told told 800", True), ("0 told told told 700", False)])
+def test_a_second_walk_that_loses_more_speech_replaces_none(six, result_of, drive, with_context, is_kept):
+    session = six(plan=Plan.HYBRID)
+
+    def answer(window: Window) -> DecodingResult:
+        if window.prompt.context:
+            return result_of(with_context, avg_logprob=-0.1)
+        return result_of("0 alone alone alone 800", avg_logprob=-0.8 if window.seek == 5020 else -0.3)
+
+    kept = [segment.text.split()[0] for segment in drive(session, answer).segments if 50 < segment.start < 66]
+    assert kept == (["told"] if is_kept else ["alone"])
 
 
 @pytest.mark.parametrize("second", [{"avg_logprob": -0.1}, {"avg_logprob": -1.5, "no_speech_prob": 0.9}])

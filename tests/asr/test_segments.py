@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.segments import split_segments
+from asr.segments import split_at, split_segments
+from asr.transcript import Word
 
 N_FRAMES = 3000
 
@@ -96,3 +97,29 @@ def test_what_is_said_before_the_last_pair_is_in_a_segment(tokenizer, result_of,
     for segment in split.segments:
         assert seek / 100 - 0.005 <= segment.start <= segment.end <= (seek + n_frames) / 100 + 0.005
     assert is_open or split.n_frames_done in {n_frames, *(2 * time for time in times)}
+
+
+@pytest.mark.parametrize(
+    ("time", "pieces"),
+    [
+        (0.0, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing before it
+        (0.5, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),  # before the first word that begins later
+        (1.0, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),
+        (1.1, [(0.0, 2.0, " grüß dich"), (2.0, 3.0, " 🙂")]),
+        (2.1, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing after it
+    ],
+)
+def test_split_at(tokenizer, result_of, time, pieces):
+    words = [
+        Word(start=start, end=end, word=word, probability=0.9)
+        for start, end, word in [(0.0, 0.5, " grüß"), (1.0, 2.0, " dich"), (2.0, 3.0, " 🙂")]
+    ]
+    split = split_segments(result_of("0 grüß dich 🙂 150"), tokenizer, seek=0, n_frames=3000, language="de")
+    whole = dataclasses.replace(split.segments[0], words=tuple(words))
+    found = split_at(whole, time, tokenizer)
+    assert [(each.start, each.end, each.text) for each in found] == pieces
+    assert sum((each.tokens for each in found), ()) == whole.tokens
+    assert sum((each.words for each in found), ()) == whole.words
+    assert all(tokenizer.decode(each.tokens) == each.text for each in found)
+    without = dataclasses.replace(whole, words=())
+    assert split_at(without, time, tokenizer) == [without]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.voice import LOST_MARGIN_S, Voice
+from asr.voice import LOST_MARGIN_S, MIN_LOST_S, Voice
 
 RUNS = st.lists(st.tuples(st.floats(0.1, 40.0), st.sampled_from([0.0, 0.1, 0.3, 0.9])), min_size=1, max_size=10)
 
@@ -96,7 +96,7 @@ def test_lost_speech(activity_of):
     assert lost([(2, 4), (3, 5)]) == [(0, 2.2), (4.8, 9.8), (12.6, 22.6)]
     assert lost([(9, 15)], begin=1, end=20) == [(1, 9.2), (14.8, 20)]
     assert lost([(0, 30)]) == []
-    assert lost([(1.9, 14.7)]) == [(14.5, 22.6)]  # less than 2 s at the beginning, whatever is around them
+    assert lost([(1.4, 14.7)]) == [(14.5, 22.6)]  # less than 1.5 s at the beginning, whatever is around them
     assert lost([], begin=0.1, end=9.7) == [(0.1, 9.7)]
 
 
@@ -133,10 +133,10 @@ def test_lost_speech_is_speech_that_is_not_covered(activity_of, runs, spans):
     for frames in found:
         assert frames & speech <= open_
         assert {min(frames), max(frames)} <= open_
-        assert len(frames & open_) * 0.032 >= 2 - 1e-6
-    # What is not found is no stretch of 2 s without a pause.
+        assert len(frames & open_) * 0.032 >= MIN_LOST_S - 1e-6
+    # What is not found is no longer stretch without a pause.
     for begin, end in _runs_of(open_ - set().union(*found)):
-        assert (end - begin) * 0.032 < 2 + 1e-6
+        assert (end - begin) * 0.032 < MIN_LOST_S + 1e-6
 
 
 def _runs_of(frames: set[int]) -> list[tuple[int, int]]:

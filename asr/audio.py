@@ -73,7 +73,7 @@ class Waveform:
         return tuple(cls(channel) for channel in _assemble(samples, sampling_rate, "each"))
 
 
-def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) -> Waveform:
+def load_audio(source: str | Path | BinaryIO, *, max_duration_s: float | None = None) -> Waveform:
     """Decode a file, or a seekable binary stream from its beginning, to mono (mean of the channels) at SAMPLE_RATE.
 
     Reads wav, flac, ogg, opus, mp3, m4a, mp4, webm, aac, amr, aiff, caf and wma at 1 to 768 kHz; 16-bit audio that is
@@ -87,7 +87,7 @@ def load_audio(source: Path | BinaryIO, *, max_duration_s: float | None = None) 
     return _load(source, "mean", max_duration_s)[0]
 
 
-def load_channels(source: Path | BinaryIO, *, max_duration_s: float | None = None) -> tuple[Waveform, ...]:
+def load_channels(source: str | Path | BinaryIO, *, max_duration_s: float | None = None) -> tuple[Waveform, ...]:
     """Decode as ``load_audio`` does, each channel apart: two of a telephone call, one of a mono file.
 
     All have one length and the file's warnings. Raises as ``load_audio`` does, and CorruptAudioError for a file whose
@@ -111,13 +111,14 @@ def _assemble(samples: NDArray[Any], sampling_rate: int, mode: ChannelMode) -> t
         return assembler.finish()
 
 
-def _load(source: Path | BinaryIO, mode: ChannelMode, max_duration_s: float | None) -> tuple[Waveform, ...]:
+def _load(source: str | Path | BinaryIO, mode: ChannelMode, max_duration_s: float | None) -> tuple[Waveform, ...]:
     with closing(Assembler(mode, max_duration_s=max_duration_s)) as assembler:
-        if not isinstance(source, Path):
+        if not isinstance(source, str | Path):
             return _read(MediaReader(source), assembler)
-        if source.is_dir():
+        path = Path(source)
+        if path.is_dir():
             raise UnsupportedMediaError(f"got a directory, expected an audio file: {READABLE}")
-        with source.open("rb") as file:
+        with path.open("rb") as file:
             return _read(MediaReader(file), assembler)
 
 

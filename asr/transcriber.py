@@ -102,7 +102,7 @@ class Transcriber:
 
     def transcribe(
         self,
-        audio: Path | Waveform,
+        audio: str | Path | Waveform,
         options: TranscribeOptions = DEFAULT_OPTIONS,
         *,
         max_duration_s: float | None = None,
@@ -137,7 +137,7 @@ class Transcriber:
 
     def stream(
         self,
-        audio: Path | Waveform,
+        audio: str | Path | Waveform,
         options: TranscribeOptions = DEFAULT_OPTIONS,
         *,
         max_duration_s: float | None = None,
@@ -150,7 +150,7 @@ class Transcriber:
 
     def detect_language(
         self,
-        audio: Path | Waveform,
+        audio: str | Path | Waveform,
         *,
         languages: Sequence[str] = (),
         language_threshold: float = 0.0,
@@ -278,7 +278,9 @@ def _transcript(
     )
 
 
-def _channels(audio: Path | Waveform, options: TranscribeOptions, max_duration_s: float | None) -> Sequence[Waveform]:
+def _channels(
+    audio: str | Path | Waveform, options: TranscribeOptions, max_duration_s: float | None
+) -> Sequence[Waveform]:
     if options.channels is Channels.MIX:
         return [_waveform(audio, max_duration_s)]
     if isinstance(audio, Waveform):
@@ -287,7 +289,7 @@ def _channels(audio: Path | Waveform, options: TranscribeOptions, max_duration_s
     return load_channels(audio, max_duration_s=max_duration_s)
 
 
-def _waveform(audio: Path | Waveform, max_duration_s: float | None) -> Waveform:
+def _waveform(audio: str | Path | Waveform, max_duration_s: float | None) -> Waveform:
     return audio if isinstance(audio, Waveform) else load_audio(audio, max_duration_s=max_duration_s)
 
 

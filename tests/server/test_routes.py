@@ -84,7 +84,7 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
         logprob_threshold="none",
         no_speech_threshold="0.5",
         condition_on_previous_text="false",
-        plan="hybrid",
+        plan="parallel",
         language_threshold="0.3",
         languages="German, en",
         carry_prompt="true",
@@ -104,7 +104,7 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
     assert (options.patience, options.length_penalty, options.seed) == (2.0, 0.5, 7)
     assert (options.compression_ratio_threshold, options.logprob_threshold) == (2.0, None)
     assert (options.no_speech_threshold, options.condition_on_previous_text) == (0.5, False)
-    assert (options.languages, options.language_threshold, options.plan) == (("de", "en"), 0.3, Plan.HYBRID)
+    assert (options.languages, options.language_threshold, options.plan) == (("de", "en"), 0.3, Plan.PARALLEL)
     assert (options.carry_prompt, options.hotwords) == (True, ("Smith, Ada", "Auricle"))
     assert options.clip_timestamps == ((10.0, 20.5), (60.0, None))
     assert (options.channels, options.vad, options.vad_threshold) == (Channels.SPLIT, False, 0.4)

@@ -165,16 +165,18 @@ def is_phantom(text: str) -> bool:
 def suppression_reason(segment: Segment, flags: Sequence[str], voice: VoiceEvidence | None) -> str | None:
     """Why a segment is left out; None: it stays, with its flags.
 
-    Only text without a voice is left out here: what the model wrote where someone speaks stays, however doubtful.
+    What the model wrote where someone speaks stays, however doubtful, but for a phantom phrase over what the model
+    itself does not take for speech: music and clatter are a voice at times.
     """
-    if voice is None or NO_VOICE not in flags:
+    if voice is None:
         return None
-    if voice.max_probability < FAINT_VOICE:
-        return PHANTOM if PHANTOM in flags else NO_VOICE
-    if PHANTOM in flags:
+    is_unsure = segment.avg_logprob < CONFIDENT_LOGPROB
+    if PHANTOM in flags and (NO_VOICE in flags or (NO_SPEECH in flags and is_unsure)):
         return PHANTOM
-    doubtful = segment.avg_logprob < CONFIDENT_LOGPROB or NO_SPEECH in flags or TOO_DENSE in flags
-    return NO_VOICE if doubtful else None
+    if NO_VOICE not in flags:
+        return None
+    doubtful = is_unsure or NO_SPEECH in flags or TOO_DENSE in flags
+    return NO_VOICE if doubtful or voice.max_probability < FAINT_VOICE else None
 
 
 def _effort(char: str) -> float:

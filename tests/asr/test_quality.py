@@ -210,7 +210,10 @@ ALL_FLAGS = (NO_SPEECH, NO_VOICE, TOO_DENSE, PHANTOM)
     ("voice", "flags", "avg_logprob", "reason"),
     [
         (None, ALL_FLAGS, -2.0, None),  # no evidence, no verdict
-        (SOMEBODY, (NO_SPEECH, TOO_DENSE, PHANTOM), -2.0, None),
+        (SOMEBODY, (NO_SPEECH, TOO_DENSE), -2.0, None),
+        (SOMEBODY, (TOO_DENSE, PHANTOM), -2.0, None),
+        (SOMEBODY, (NO_SPEECH, PHANTOM), -0.5, None),
+        (SOMEBODY, (NO_SPEECH, PHANTOM), -0.7, PHANTOM),  # music: neither model nor text speak for the voice
         (NOBODY, (NO_VOICE,), -0.1, NO_VOICE),  # however sure the model is
         (NOBODY, (NO_VOICE, PHANTOM), -0.1, PHANTOM),
         (FAINT, (NO_VOICE,), -0.3, None),

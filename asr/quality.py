@@ -117,14 +117,19 @@ def find_repetition(tokens: Sequence[int]) -> Repetition | None:
     return best
 
 
-def failures(result: DecodingResult, options: TranscribeOptions) -> tuple[str, ...]:
-    """Why a window's result is not good enough (Whisper 4.5); empty when it passes."""
+def failures(result: DecodingResult, options: TranscribeOptions, duration: float) -> tuple[str, ...]:
+    """Why the result of a window of ``duration`` seconds is not good enough (Whisper 4.5); empty when it passes.
+
+    Beyond the paper: text that nobody can say in the window. In a short one, what was said before is easily said again.
+    """
     found = []
     limit = options.compression_ratio_threshold
     if limit is not None and result.compression_ratio > limit:
         found.append(LOOP)
     if options.logprob_threshold is not None and result.avg_logprob < options.logprob_threshold:
         found.append(LOW_PROBABILITY)
+    if too_dense(result.text, duration):
+        found.append(TOO_DENSE)
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from asr.segments import split_at
 from asr.stretches import Stretch
 from asr.tokenizer import Tokenizer
 from asr.transcript import Segment, Suppressed
-from asr.walk import Walk, suppress
+from asr.walk import Walk
 
 __all__ = ["Slot", "lost_speech"]
 
@@ -67,7 +67,7 @@ class Slot:
             if not walk.segments and not walk.suppressed:
                 left_out.append(lost_speech(walk.stretch))
             left_out += walk.suppressed if walk not in kept else []
-            left_out += [suppress(each, each.text, LOST_SPEECH) for each in walk.segments if walk not in kept]
+            left_out += [Suppressed.of(each, LOST_SPEECH) for each in walk.segments if walk not in kept]
         return sorted(left_out, key=lambda each: each.start)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from asr.tasks import Task
 
@@ -98,6 +99,19 @@ class Suppressed:
     compression_ratio: float
     no_speech_prob: float
     channel: int | None = None
+
+    @classmethod
+    def of(cls, segment: Segment, reason: str, *, text: str | None = None) -> Self:
+        """Of a segment, all of it or the part that ``text`` is."""
+        return cls(
+            start=segment.start,
+            end=segment.end,
+            text=(segment.text if text is None else text).strip(),
+            reason=reason,
+            avg_logprob=segment.avg_logprob,
+            compression_ratio=segment.compression_ratio,
+            no_speech_prob=segment.no_speech_prob,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,12 +21,14 @@ from asr.quality import (
     NO_SPEECH,
     NO_TIME,
     PHANTOM,
+    TOO_DENSE,
     failures,
     find_repetition,
     is_phantom,
     is_silence,
     segment_flags,
     suppression_reason,
+    too_dense,
 )
 from asr.segments import FRAMES_PER_TIMESTAMP, WindowSegments, split_segments
 from asr.stretches import Stretch
@@ -37,7 +39,7 @@ from asr.voice import Voice
 from asr.voice_activity import SpeechStretch
 from asr.words import snap_words, words_of_segments
 
-__all__ = ["Context", "Setup", "Walk", "Window", "suppress"]
+__all__ = ["Context", "Setup", "Walk", "Window"]
 
 MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
 MAX_CONTEXT_TOKENS = 223  # half of the text context of every Whisper model, less the token that begins it
@@ -54,6 +56,11 @@ class Window:
     n_frames: int
     prompt: TaskPrompt
     options: DecodingOptions
+
+    @property
+    def duration(self) -> float:
+        """In seconds."""
+        return self.n_frames / FRAMES_PER_SECOND
 
 
 @dataclass(slots=True)
@@ -186,7 +193,7 @@ class Walk:
         if window.seek != self.seek:
             raise AuricleError(f"got the result of the window at frame {window.seek}, expected frame {self.seek}")
         self.language = self.language or result.language
-        rejected = failures(result, self._options)
+        rejected = failures(result, self._options, window.duration)
         silent = is_silence(result, self._options)
         if silent and not self._is_voiced(window):
             self._skip(window, result)
@@ -247,8 +254,16 @@ class Walk:
         self.attempts = []
         self._move_on(window.n_frames)
         if result.text:
-            begin, end = window.seek / FRAMES_PER_SECOND, (window.seek + window.n_frames) / FRAMES_PER_SECOND
-            self.suppressed.append(_suppressed(result, begin, end, result.text, NO_SPEECH))
+            left_out = Suppressed(
+                start=window.seek / FRAMES_PER_SECOND,
+                end=(window.seek + window.n_frames) / FRAMES_PER_SECOND,
+                text=result.text.strip(),
+                reason=NO_SPEECH,
+                avg_logprob=result.avg_logprob,
+                compression_ratio=result.compression_ratio,
+                no_speech_prob=result.no_speech_prob,
+            )
+            self.suppressed.append(left_out)
 
     def _keep(self, window: Window) -> list[Segment]:
         """Turn the best attempt at the window into segments, and move on."""
@@ -265,14 +280,17 @@ class Walk:
         self._move_on(max(split.n_frames_done, FRAMES_PER_TIMESTAMP))
         self._logprob_sum += result.avg_logprob * (len(result.tokens) + 1)
         self._n_tokens += len(result.tokens) + 1
-        self.suppressed += [suppress(each, each.text, NO_TIME) for each in split.timeless]
+        self.suppressed += [Suppressed.of(each, NO_TIME) for each in split.timeless]
         segments = self._with_words(split, result, window)
         if LOOP in attempt.rejected:
             segments = self._without_loop(segments)
+        if TOO_DENSE in attempt.rejected and too_dense("".join(each.text for each in segments), window.duration):
+            self.suppressed += [Suppressed.of(each, TOO_DENSE) for each in segments]
+            segments = []
         has_vad = self._voice is not None and self._options.vad
         if attempt.rejected and has_vad and all(is_phantom(each.text) for each in segments):
             # A guess, and nothing but what models write over silence and music.
-            self.suppressed += [suppress(each, each.text, PHANTOM) for each in segments]
+            self.suppressed += [Suppressed.of(each, PHANTOM) for each in segments]
             segments = []
         kept = [segment for segment in (self._judge(each, quality) for each in segments) if segment is not None]
         self._remember(kept, result.temperature)
@@ -303,7 +321,7 @@ class Walk:
         flags = tuple(dict.fromkeys((*quality.flags, *segment_flags(segment, voice, self._options))))
         reason = suppression_reason(segment, flags, voice)
         if reason is not None:
-            self.suppressed.append(suppress(segment, segment.text, reason))
+            self.suppressed.append(Suppressed.of(segment, reason))
             return None
         return replace(segment, quality=replace(quality, flags=flags))
 
@@ -322,7 +340,7 @@ class Walk:
                 kept.append(segment)
                 continue
             removed = self._tokenizer.decode(text[cut.start : cut.stop])
-            self.suppressed.append(suppress(segment, removed, LOOP))
+            self.suppressed.append(Suppressed.of(segment, LOOP, text=removed))
             rest = (*text[: cut.start], *text[cut.stop :])
             if self._tokenizer.decode(rest).strip():
                 times = [token for token in segment.tokens if token >= eot]
@@ -365,30 +383,5 @@ def _words_around(words: Sequence[Word], n_before: int, n_removed: int) -> tuple
 
 
 def _rank(attempt: Attempt) -> tuple[bool, bool, float]:
-    """An attempt that passed is best; then those that are no loop, by their probability."""
-    return not attempt.rejected, LOOP not in attempt.rejected, attempt.avg_logprob
-
-
-def _suppressed(result: DecodingResult, start: float, end: float, text: str, reason: str) -> Suppressed:
-    return Suppressed(
-        start=round(start, 2),
-        end=round(end, 2),
-        text=text.strip(),
-        reason=reason,
-        avg_logprob=result.avg_logprob,
-        compression_ratio=result.compression_ratio,
-        no_speech_prob=result.no_speech_prob,
-    )
-
-
-def suppress(segment: Segment, text: str, reason: str) -> Suppressed:
-    """Part or all of a segment, as what was left out."""
-    return Suppressed(
-        start=segment.start,
-        end=segment.end,
-        text=text.strip(),
-        reason=reason,
-        avg_logprob=segment.avg_logprob,
-        compression_ratio=segment.compression_ratio,
-        no_speech_prob=segment.no_speech_prob,
-    )
+    """An attempt that passed is best; then those that may have been said as they are, by their probability."""
+    return not attempt.rejected, not {LOOP, TOO_DENSE}.intersection(attempt.rejected), attempt.avg_logprob

@@ -136,10 +136,12 @@ def test_more_time_never_makes_text_denser(text, duration, more):
         ({"compression_ratio": 2.5, "avg_logprob": -1.1}, {}, (LOOP, LOW_PROBABILITY)),
         ({"compression_ratio": 2.5}, {"compression_ratio_threshold": None}, ()),
         ({"avg_logprob": -1.1}, {"logprob_threshold": None}, ()),
+        ({"text": " word" * 21}, {}, ()),  # 84 letters in 2 s
+        ({"text": " word" * 22}, {}, (TOO_DENSE,)),
     ],
 )
 def test_failures(result_of, fields, options, expected):
-    assert failures(result_of(**fields), TranscribeOptions(**options)) == expected
+    assert failures(result_of(**fields), TranscribeOptions(**options), 2.0) == expected
 
 
 @pytest.mark.parametrize(

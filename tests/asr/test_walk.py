@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asr.decoding import DecodingResult, TokenTime
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
-from asr.quality import LOOP, LOW_PROBABILITY, NO_SPEECH, NO_TIME, NO_VOICE, PHANTOM
+from asr.quality import LOOP, LOW_PROBABILITY, NO_SPEECH, NO_TIME, NO_VOICE, PHANTOM, TOO_DENSE
 from asr.stretches import Stretch
 from asr.transcript import Attempt, Segment
 from asr.voice import Voice
@@ -197,6 +197,30 @@ def test_a_phantom_among_other_text_over_a_voice_stays(walk_over, result_of, act
     walk = walk_over(0, 1600, activity_of((16.0, 0.9)), temperatures=(0.0,))
     take(walk, result_of("0 okay 50 50 then 800", avg_logprob=-1.1))
     assert texts(walk) == [" okay", " then"]
+
+
+# --- impossible density ---
+
+
+def test_text_that_nobody_can_say_in_the_window_is_tried_again(walk_over, result_of):
+    walk = walk_over(0, 200, temperatures=(0.0, 0.4))
+    take(walk, result_of("0 " + "word " * 30 + "100"))
+    assert texts(walk) == []
+    take(walk, result_of("0 word 100", temperature=0.4, avg_logprob=-0.9))
+    assert texts(walk) == [" word"]
+    assert [attempt.rejected for attempt in walk.segments[0].quality.attempts] == [(TOO_DENSE,), ()]
+
+
+def test_text_that_nobody_can_say_is_left_out_at_last(walk_over, result_of):
+    walk = walk_over(0, 200, temperatures=(0.0,))
+    take(walk, result_of("0 " + "word " * 30 + "100"))
+    assert (texts(walk), left_out(walk)) == ([], [(("word " * 30).strip(), TOO_DENSE)])
+
+
+def test_a_dense_loop_keeps_what_can_be_said(walk_over, result_of):
+    walk = walk_over(0, 200, temperatures=(0.0,))
+    take(walk, result_of("0 " + "word " * 30 + "100", compression_ratio=9.0))
+    assert (texts(walk), left_out(walk)) == ([" word"], [(("word " * 29).strip(), LOOP)])
 
 
 # --- loops ---

@@ -43,6 +43,9 @@ report: setup
 	$(BIN)/auricle-eval noise $(DATA)/manifest.jsonl --out $(REPORT)/noise-tiny.en --model tiny.en $(NOISE)
 	$(BIN)/auricle-eval report $(REPORT)/* --html $(REPORT).html --markdown $(REPORT).md --json $(REPORT).json
 
+# `make long`: long recordings, three plans, beside the peers.
+include eval/long.mk
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 

@@ -14,7 +14,7 @@ import httpx
 
 from asr.options import TranscribeOptions
 from asr.transcript import LanguageSpan, Suppressed, Word
-from eval.errors import ClipError, TargetUnavailableError
+from eval.errors import ClipError
 from eval.targets.http import HttpService, json_object
 from eval.targets.types import PhaseTimes, Reply, package_version
 
@@ -24,7 +24,6 @@ NEXT_STEP = (
     "Start the service (`auricle-serve`) or correct --server and --model; the same command then continues where it "
     "stopped."
 )
-NO_FIELD = ("max_initial_timestamp_s",)  # options that the service's form cannot say
 NONE_WORD = (
     "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold", "suppress_tokens",
 )  # fmt: skip  # None or nothing: no such test
@@ -120,12 +119,8 @@ def _times(timing: Mapping[str, Any] | None) -> PhaseTimes | None:
 
 
 def _form(options: TranscribeOptions) -> dict[str, str]:
-    """Every option as the form's field. Raises TargetUnavailableError for one that has none."""
-    defaults = TranscribeOptions()
+    """Every option as the form's field."""
     values = asdict(options)
-    for name in NO_FIELD:
-        if values.pop(name) != getattr(defaults, name):
-            raise TargetUnavailableError(f"{name}: the service has no such field; leave the option out")
     values["timestamps"] = _timestamps(options)
     del values["word_timestamps"]
     values["temperature"] = ",".join(map(str, values.pop("temperatures")))

@@ -25,6 +25,9 @@ $(LONG)/joined-10/manifest.jsonl: | setup
 $(LONG)/joined-60/manifest.jsonl: | setup
 	$(BIN)/auricle-eval join $(DATA)/manifest.jsonl 'asterisk:$(ASTERISK)?language=en' --out $(@D) --minutes 60 --only language=en \
 		--only kind=short,long,none --only dataset=$(ENGLISH) $(addprefix --noise ,$(NOISES))
+$(LONG)/joined-180/manifest.jsonl: | setup
+	$(BIN)/auricle-eval join $(DATA)/manifest.jsonl 'asterisk:$(ASTERISK)?language=en' --out $(@D) --minutes 180 --only language=en \
+		--only kind=short,long,none --only dataset=$(ENGLISH) $(addprefix --noise ,$(NOISES))
 $(LONG)/switch-10/manifest.jsonl: | setup
 	$(BIN)/auricle-eval join $(DATA)/manifest.jsonl --out $(@D) --minutes 10 --only language=en,de,es,fr,it,pt,nl,pl,ru,ja --only kind=short \
 		--only dataset=common_voice_6.1,fleurs,watson_demo --language-runs 4
@@ -35,6 +38,7 @@ $(LONG)/nonspeech/manifest.jsonl: | setup
 
 CLIPS_joined-10 := $(LONG)/joined-10/manifest.jsonl
 CLIPS_joined-60 := $(LONG)/joined-60/manifest.jsonl
+CLIPS_joined-180 := $(LONG)/joined-180/manifest.jsonl --beam-size 1 --temperature 0
 CLIPS_nonspeech := $(LONG)/nonspeech/manifest.jsonl
 CLIPS_babble := $(DATA)/manifest.jsonl --only id=$(call listed,$(BABBLE))
 CLIPS_real := $(DATA)/manifest.jsonl --only id=$(call listed,$(REAL))
@@ -52,13 +56,14 @@ PEERS := $(and $(OPENAI_WHISPER),openai-whisper) $(and $(FASTER_WHISPER),faster-
 
 LONG_RUNS := $(foreach clips,joined-10 joined-60 real nonspeech babble,$(foreach model,base tiny.en,\
 	$(foreach system,hybrid parallel sequential $(PEERS),long/$(clips)/$(model)/$(system))))
-LONG_RUNS += $(addprefix long/real-es/base/,hybrid parallel sequential $(PEERS)) long/switch-10/base/hybrid long/words/base/hybrid
+LONG_RUNS += $(addprefix long/real-es/base/,hybrid parallel sequential $(PEERS)) long/joined-180/tiny.en/hybrid long/switch-10/base/hybrid \
+	long/words/base/hybrid
 LONG_RUNS += $(and $(OPENAI_WHISPER),long/words/base/openai-whisper)
 
 long_part = $(word $(1),$(subst /, ,$(2)))
 define LONG_RUN
 .PHONY: $(1)
-$(1): $(addsuffix /manifest.jsonl,$(addprefix $(LONG)/,$(filter joined-10 joined-60 switch-10 nonspeech,$(call long_part,2,$(1))))) | setup
+$(1): $(addsuffix /manifest.jsonl,$(addprefix $(LONG)/,$(filter joined-10 joined-60 joined-180 switch-10 nonspeech,$(call long_part,2,$(1))))) | setup
 	$(BIN)/auricle-eval run $(CLIPS_$(call long_part,2,$(1))) --model $(call long_part,3,$(1)) $(ASKS_$(call long_part,4,$(1))) \
 		--out $(LONG)/$(call long_part,2,$(1))-$(call long_part,3,$(1))-$(call long_part,4,$(1))
 endef

@@ -27,6 +27,9 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the scores of every run.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write every plot as an SVG file of its own.")
+    ] = None,
     title: Annotated[str, typer.Option(help="What stands on top.")] = "Speech recognition report",
     normalizer: Annotated[
         NormalizerName, typer.Option(help="What transcripts go through before they are counted.")
@@ -50,12 +53,15 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
     clip at most (about 4 KB a second). Where a corpus is one of the Whisper paper's, its figure stands beside ours.
     """
     with reported_errors():
-        if html is None and markdown is None and json_file is None:
-            raise EvaluationError("got no file to write, expected --html FILE, --markdown FILE or --json FILE")
+        if html is None and markdown is None and json_file is None and plots is None:
+            raise EvaluationError(
+                "got nothing to write, expected --html FILE, --markdown FILE, --json FILE or --plots DIR"
+            )
         from eval.hypotheses import read_run
         from eval.report.assemble import make_report, read_scored, scored_as_json
         from eval.report.html import count_steps, render_html
         from eval.report.markdown import render_markdown
+        from eval.report.plot_files import render_plots
 
         timed = None if word_times is None else read_run(word_times)
         with _progress() as progress:
@@ -77,6 +83,9 @@ def report(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a 
                     progress.update(task, advance=1, what=what[:MAX_SHOWN_CHARACTERS])
 
                 write_text(html, render_html(document, with_audio=audio, on_step=advance), option="--html")
+            if plots is not None:
+                for name, svg in render_plots(document):
+                    write_text(plots / f"{name}.svg", svg, option="--plots")
     for path in filter(None, (html, markdown, json_file)):
         typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)", err=True)
 

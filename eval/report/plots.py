@@ -31,6 +31,7 @@ __all__ = [
     "draw_confusion",
     "draw_rates",
     "draw_rates_in_order",
+    "file_svg",
     "inline_svg",
     "page_style",
 ]
@@ -49,6 +50,10 @@ PAGE_COLOURS = {
     "#000000": "currentColor",
     "#ffffff": "var(--page)",
 }
+FILE_COLOURS = {  # the page's in daylight, for a plot that stands alone
+    "currentColor": "#1b1f24", "var(--muted)": "#59636e", "var(--line)": "#d5dae0", "var(--accent)": "#1f5f9e",
+    "var(--page)": "#ffffff", **{f"var(--series-{number})": colour for number, colour in enumerate(COLOURS, start=1)},
+}  # fmt: skip
 STYLE: Any = {  # matplotlib types each key by its literal
     "svg.fonttype": "none",
     "text.parse_math": False,  # a corpus may have a dollar sign in its name
@@ -168,12 +173,15 @@ def _with_others(counts: Mapping[str, int], known: Collection[str]) -> dict[str,
     return {**table, OTHERS: n_others} if n_others else table
 
 
+def file_svg(figure: Figure, *, name: str) -> str:
+    """The figure as an SVG file on white, in the page's colours by day."""
+    figure.set_facecolor(FILE_COLOURS["var(--page)"])
+    return re.sub("|".join(PAGE_COLOURS), lambda match: FILE_COLOURS[PAGE_COLOURS[match.group()]], _drawn(figure, name))
+
+
 def inline_svg(figure: Figure, *, title: str, description: str, name: str) -> str:
     """The figure as an ``<svg>`` in the page's colours; ``name`` is unique in the page."""
-    buffer = io.StringIO()
-    with rc_context({**STYLE, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = buffer.getvalue()
+    svg = _drawn(figure, name)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)  # a style in a page is the whole page's
     svg = re.sub(r' id="[a-zA-Z]+[\w.]*_\d+"', "", svg)  # figure_1, text_2, …: each figure has the same ones
@@ -190,6 +198,13 @@ def inline_svg(figure: Figure, *, title: str, description: str, name: str) -> st
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
     )
     return f"{body[:start]}{titles}{body[start:]}"
+
+
+def _drawn(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    with rc_context({**STYLE, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
 
 
 def _reach(point: Point) -> float:

@@ -1,8 +1,10 @@
 import json
+from xml.etree import ElementTree
 
 from typer.testing import CliRunner
 
 from eval.cli import app
+from eval.report.plots import ACCENT, MUTED, TEXT
 
 
 def report(*arguments: object):
@@ -33,6 +35,18 @@ def test_options_reach_the_page(tmp_path, write_run):
     assert text.count('<li class="clip">') == 2
     assert "whisper-basic" in text
     assert "whisper-english" not in text
+
+
+def test_every_plot_is_a_file_that_stands_alone(tmp_path, write_run, write_study):
+    result = report(write_run(), write_study(), "--plots", tmp_path / "plots")
+    assert result.exit_code == 0, result.output
+    plots = sorted((tmp_path / "plots").iterdir())
+    assert len({path.name.split("-")[0] for path in plots}) == 2, "a run and a study have plots"
+    for path in plots:
+        text = path.read_text(encoding="utf-8")
+        ElementTree.fromstring(text)  # noqa: S314  (our own)
+        assert "var(" not in text
+        assert not any(stand_in in text for stand_in in (TEXT, MUTED, ACCENT))
 
 
 def test_nothing_to_write_is_an_error(write_run):

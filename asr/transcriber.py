@@ -1,7 +1,7 @@
 """The library's front door: a recording in, a ``Transcript`` out. Knows no HTTP and no command line.
 
 transcriber = Transcriber.load("base")
-print(transcriber.transcribe(Path("clip.wav")).text)
+print(transcriber.transcribe("clip.wav").text)
 """
 
 import heapq

@@ -149,7 +149,7 @@ class LanguageTimeline:
         groups: list[tuple[float, float]] = []
         for each in self._voice.possible:
             start, end = max(each.start, begin_s), min(each.end, end_s)
-            if start >= end:
+            if _frame(start) >= _frame(end):
                 continue
             if groups and end - groups[-1][0] <= MAX_PIECE_S:
                 pause, shorter = start - groups[-1][1], min(groups[-1][1] - groups[-1][0], end - start)

@@ -4,9 +4,10 @@
 ``asr.walk.Walk``; plans differ in the stretches they cut and in what a walk is told:
 
 - sequential: one walk over the whole recording (or each of the caller's clips), its context carried on.
-- parallel: a walk for every stretch between pauses, each by itself, so that their windows batch.
-- hybrid: as parallel; a stretch whose text is weak is walked again with the text before it as context, and speech
-  that got no text is walked once more. The better one of two walks is kept.
+- parallel: a walk for every stretch between pauses, each by itself, so that their windows batch; speech that got no
+  text is walked once more.
+- hybrid: as parallel; a stretch whose text is weak is first walked again with the text before it as context. The better
+  one of two walks is kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -190,6 +191,12 @@ class LongFormSession:
 
     def _advance(self, slots: list[Slot]) -> None:
         """Start the walks that can start, settle those that are done, and emit what is final."""
+        n_done = -1
+        while n_done < self._n_done:  # those that have no voice are done at once, and the next ones can start
+            n_done = self._n_done
+            self._advance_once(slots)
+
+    def _advance_once(self, slots: list[Slot]) -> None:
         for place in range(self._n_done, self._end(slots)):
             if self._emits_at_once and place > self._n_done:
                 return
@@ -247,6 +254,7 @@ class LongFormSession:
         slot.second = None
         # Little text is easily probable: the better walk must not be the one that left some of it out.
         is_whole = second.n_letters >= MIN_KEPT_TEXT * first.n_letters and _lost_s(second) <= _lost_s(first)
+        is_whole = is_whole and (bool(second.segments) or not first.has_doubted_text)
         if second.rank > first.rank and is_whole:
             slot.walk = second
             del self._walks[first.number]
@@ -270,11 +278,11 @@ class LongFormSession:
         """Walks over speech that ``walk`` left without text."""
         walks = []
         for lost in walk.lost():
-            stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
             if self._emits_at_once:
-                slot.lost.append(lost_speech(stretch))
-            else:
-                walks.append(self._new_walk(slot, stretch, Context(carried=self._carried)))
+                slot.lost.append(lost_speech(lost))
+                continue
+            stretch = Stretch(begin=round(lost.start * FRAMES_PER_SECOND), end=round(lost.end * FRAMES_PER_SECOND))
+            walks.append(self._new_walk(slot, stretch, Context(carried=self._carried)))
         return walks
 
     def _emit(self, slot: Slot, *, is_done: bool) -> None:

@@ -54,7 +54,9 @@ def split_segments(
         if n_frames_done >= n_frames:
             pieces.append((n_frames, n_frames, tokens[cuts[-1] :]))
     else:
-        times = [token - begin for token in tokens if token >= begin]
+        # Before any text it is where the text begins, not where it ends.
+        texts = [i for i, is_one in enumerate(is_time) if not is_one]
+        times = [token - begin for token in tokens[texts[0] :] if token >= begin] if texts else []
         pieces = [(0, _frames(times[-1]) if times and times[-1] else n_frames, tokens)]
         n_frames_done = n_frames
 
@@ -65,30 +67,36 @@ def split_segments(
         if text.strip():
             heard = (min(start, n_frames), min(end, n_frames))  # nothing is heard in the padding of a short window
             segment = _segment(result, piece, text, times=heard, seek=seek, language=language, id_=len(segments))
-            (timeless if start == end else segments).append(segment)
+            (timeless if heard[0] == heard[1] else segments).append(segment)
     return WindowSegments(segments=tuple(segments), timeless=tuple(timeless), n_frames_done=n_frames_done)
 
 
 def split_at(segment: Segment, time: float, tokenizer: Tokenizer) -> list[Segment]:
-    """Cut a segment with words before the first of them that begins at ``time`` or later; as it is where none does."""
-    before = [word for word in segment.words if word.start < time]
+    """Cut a segment between the words heard before ``time`` and those after; whole where all are on one side."""
+    before = [word for word in segment.words if (word.start + word.end) / 2 < time]
     after = segment.words[len(before) :]
     if not before or not after:
         return [segment]
     text = segment.text[: sum(len(word.word) for word in before)]
     cut = next(i for i in range(len(segment.tokens) + 1) if tokenizer.decode(segment.tokens[:i]).startswith(text))
-    return [
-        replace(
-            segment,
-            end=before[-1].end,
-            text=text,
-            tokens=segment.tokens[:cut],
-            words=tuple(before),
-        ),
-        replace(
-            segment, start=after[0].start, text=segment.text[len(text) :], tokens=segment.tokens[cut:], words=after
-        ),
-    ]
+    # Words may lie beside the predicted times: a piece reaches over its own.
+    first = replace(
+        segment,
+        start=min(segment.start, before[0].start),
+        end=before[-1].end,
+        text=text,
+        tokens=segment.tokens[:cut],
+        words=tuple(before),
+    )
+    second = replace(
+        segment,
+        start=after[0].start,
+        end=max(segment.end, after[-1].end),
+        text=segment.text[len(text) :],
+        tokens=segment.tokens[cut:],
+        words=after,
+    )
+    return [first, second]
 
 
 def _frames(n_steps: int) -> int:

@@ -144,6 +144,11 @@ class Walk:
         """Of the text; of a walk that gave up, nothing is kept yet."""
         return sum(len(segment.text) for segment in self.segments)
 
+    @property
+    def has_doubted_text(self) -> bool:
+        """Whether a walk that gave up had something to say, and not only what models write over silence."""
+        return self.gave_up and not all(is_phantom(result.text) for _, result in self.attempts)
+
     def lost(self) -> list[SpeechStretch]:
         """Where somebody speaks without text, as far as the walk has come."""
         if self._voice is None or not self._options.timestamps:
@@ -373,12 +378,14 @@ class Walk:
 
 
 def _words_around(words: Sequence[Word], n_before: int, n_removed: int) -> tuple[Word, ...]:
-    """The words without those that begin in the ``n_removed`` characters after the first ``n_before``."""
+    """The words without the ``n_removed`` characters after the first ``n_before``; joined, they are still the text."""
     kept, place = [], 0
     for word in words:
-        if not n_before <= place < n_before + n_removed:
-            kept.append(word)
+        head = word.word[: max(n_before - place, 0)]
+        tail = word.word[max(n_before + n_removed - place, 0) :]
         place += len(word.word)
+        if head + tail:
+            kept.append(replace(word, word=head + tail))
     return tuple(kept)
 
 

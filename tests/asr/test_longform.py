@@ -634,7 +634,7 @@ def test_a_silent_stretch_before_it_gives_no_context(six, result_of, drive):
 
 @pytest.mark.parametrize("plan", [Plan.PARALLEL, Plan.HYBRID])
 @pytest.mark.parametrize(
-    ("fields", "is_inserted"), [({}, True), ({"avg_logprob": -0.81}, False), ({"compression_ratio": 9.0}, False)]
+    ("fields", "is_inserted"), [({}, True), ({"avg_logprob": -1.01}, False), ({"compression_ratio": 9.0}, False)]
 )
 def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fields, is_inserted):
     session = six(plan=plan, temperatures=(0.0,))
@@ -697,11 +697,97 @@ def test_what_is_found_within_a_segment_cuts_it(
     done = drive(session, lambda window: result_of("0 found 610" if window.seek else "0 early late 750"))
     assert [(each.text, each.start, each.end) for each in done.segments] == [
         (" early", 0.0, 1.5),
-        (" found", 1.3, 13.5),  # from 0.2 s before the speech without text
+        (" found", 1.5, 13.5),
         (" late", 14.0, 15.0),
     ]
     assert [len(each.words) for each in done.segments] == [int(word_timestamps)] * 3
     assert session.suppressed == []
+
+
+def word(text: str, start: float, end: float) -> Word:
+    return Word(start=start, end=end, word=text, probability=0.9)
+
+
+ALL_LOST_FIRST = [word(" late", 9, 11), word(" words", 11, 15)]
+SHORT_WORD_BEFORE = [word(" one", 0, 1.5), word(" of", 1.5, 1.62), word(" late", 14, 15)]
+ALL_LOST_LAST = [word(" one", 0, 1.5), word(" two", 1.5, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("said", "found_at", "pieces"),
+    [
+        (ALL_LOST_FIRST, (0.0, 9.2), [(" found", 0.0, 9.0), (" late words", 9.0, 15.0)]),
+        (SHORT_WORD_BEFORE, (1.42, 14.2), [(" one of", 0.0, 1.62), (" found", 1.62, 14.0), (" late", 14.0, 15.0)]),
+        (ALL_LOST_LAST, (1.8, 15.04), [(" one two", 0.0, 2.0), (" found", 2.0, 15.04)]),
+    ],
+)
+def test_what_is_found_stands_where_it_was_said(
+    session_of, activity_of, result_of, drive, monkeypatch, *, said, found_at, pieces
+):
+    """The predicted times of the segment are those of the whole window: only its words tell."""
+    begin, end = found_at
+
+    def place(segments: Sequence[Segment], *args: object, **kwargs: object) -> list[tuple[Word, ...]]:
+        found = (word(" found", begin + 0.3, min(end, 15.0) - 0.3),)
+        return [found if segment.text == " found" else tuple(said) for segment in segments]
+
+    monkeypatch.setattr("asr.walk.words_of_segments", place)
+    session = session_of(1504, activity_of((15.04, 0.9)), plan=Plan.HYBRID)
+    text = "".join(each.word for each in said)
+
+    def answer(window: Window) -> DecodingResult:
+        if window.n_frames == 1504:
+            return result_of(f"0{text} 750")
+        assert (window.seek, window.seek + window.n_frames) == (round(100 * begin), round(100 * end))
+        return result_of(f"0 found {window.n_frames // 2}")
+
+    segments = drive(session, answer).segments
+    found = [(each.text, round(each.start, 2), round(each.end, 2)) for each in segments]
+    assert found == pieces
+
+
+def test_speech_that_is_found_only_partly_is_reported(session_of, activity_of, result_of, drive):
+    session = session_of(1504, activity_of((15.04, 0.9)), plan=Plan.HYBRID)
+    done = drive(session, lambda window: result_of("0 found 50" if window.seek else "0 one 100"))
+    assert [each.text for each in done.segments] == [" one", " found"]
+    assert [(each.text, each.reason, each.start) for each in session.suppressed] == [("", LOST_SPEECH, 2.6)]
+
+
+def test_repetition_is_found_in_scripts_without_spaces(session_of, activity_of, result_of, drive):
+    session = session_of(1504, activity_of((15.04, 0.9)), plan=Plan.HYBRID, language="zh")
+    done = drive(session, lambda _: result_of("0 今天天气很好 100", language="zh"))
+    assert [each.text for each in done.segments] == [" 今天天气很好"]
+
+
+def test_nothing_is_listened_to_for_no_time(session_of, activity_of, result_of, drive):
+    """The clip begins 2 ms before the first utterance ends: less than a frame."""
+    activity = activity_of((16.032, 0.9), (3.2, 0.0), (16.0, 0.9), (3.2, 0.0), (16.0, 0.9))
+    session = session_of(5443, activity, language=None, clip_timestamps=((16.03, None),))
+    done = drive(session, lambda _: result_of("0 ab 100"), lambda _: {"en": 0.55, "de": 0.45})
+    assert len(done.heard) > 3
+    assert all(window.n_frames > 0 for window in done.heard)
+
+
+@pytest.mark.parametrize("n_silent", [LOOK_AHEAD_SLOTS - 1, LOOK_AHEAD_SLOTS, 3 * LOOK_AHEAD_SLOTS])
+@pytest.mark.parametrize("plan", Plan)
+def test_many_silent_clips_do_not_end_the_recording(session_of, activity_of, result_of, drive, plan, n_silent):
+    activity = activity_of((96.0, 0.0), (9.6, 0.9))
+    clips = (*((float(i), i + 1.0) for i in range(n_silent)), (96.0, None))
+    session = session_of(10_560, activity, plan=plan, clip_timestamps=clips)
+    assert [each.text for each in drive(session, lambda _: result_of("0 ab 480")).segments] == [" ab"]
+    assert session.done_frames == 10_560
+
+
+@pytest.mark.parametrize(("doubted", "kept"), [("0 second 74", [" first", " second"]), ("0 okay 74", [" first"])])
+def test_an_empty_second_walk_does_not_erase_what_was_doubted(session_of, activity_of, result_of, drive, doubted, kept):
+    session = session_of(2608, activity_of((16, 0.9), (9.6, 0.0), (0.48, 0.9)), plan=Plan.HYBRID, temperatures=(0.0,))
+
+    def answer(window: Window) -> DecodingResult:
+        if window.seek < 1500:
+            return result_of("0 first 800")
+        return result_of("", avg_logprob=-0.1) if window.prompt.context else result_of(doubted, avg_logprob=-1.05)
+
+    assert [each.text for each in drive(session, answer).segments] == kept
 
 
 @pytest.mark.parametrize(("with_context", "is_kept"), [("0 told told told 800", True), ("0 told told told 700", False)])

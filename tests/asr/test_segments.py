@@ -102,11 +102,11 @@ def test_what_is_said_before_the_last_pair_is_in_a_segment(tokenizer, result_of,
 @pytest.mark.parametrize(
     ("time", "pieces"),
     [
-        (0.0, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing before it
-        (0.5, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),  # before the first word that begins later
-        (1.0, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),
-        (1.1, [(0.0, 2.0, " grüß dich"), (2.0, 3.0, " 🙂")]),
-        (2.1, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing after it
+        (0.2, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing before it
+        (0.5, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),
+        (1.4, [(0.0, 0.5, " grüß"), (1.0, 3.0, " dich 🙂")]),  # most of a word is on one side
+        (1.6, [(0.0, 2.0, " grüß dich"), (2.0, 3.0, " 🙂")]),
+        (2.6, [(0.0, 3.0, " grüß dich 🙂")]),  # nothing after it
     ],
 )
 def test_split_at(tokenizer, result_of, time, pieces):
@@ -123,3 +123,25 @@ def test_split_at(tokenizer, result_of, time, pieces):
     assert all(tokenizer.decode(each.tokens) == each.text for each in found)
     without = dataclasses.replace(whole, words=())
     assert split_at(without, time, tokenizer) == [without]
+
+
+def test_pieces_reach_over_their_words(tokenizer, result_of):
+    """Words may be heard outside the segment's predicted times; no piece ends before it begins."""
+    words = (
+        Word(start=1.0, end=1.5, word=" ab", probability=0.9),
+        Word(start=9.0, end=9.5, word=" cd", probability=0.9),
+    )
+    split = split_segments(result_of("100 ab cd 200 200"), tokenizer, seek=0, n_frames=3000, language="en")
+    pieces = split_at(dataclasses.replace(split.segments[0], words=words), 5.0, tokenizer)
+    assert [(each.start, each.end) for each in pieces] == [(1.0, 1.5), (9.0, 9.5)]
+
+
+def test_text_after_the_end_of_a_short_window_has_no_time(tokenizer, result_of):
+    split = split_segments(result_of("0 ab 100 500 cd 1400 1400"), tokenizer, seek=0, n_frames=300, language="en")
+    assert [(each.text, each.start) for each in split.segments] == [(" ab", 0.0)]
+    assert [each.text for each in split.timeless] == [" cd"]
+
+
+def test_an_opening_time_is_no_end(tokenizer, result_of):
+    split = split_segments(result_of("5 ab cd"), tokenizer, seek=0, n_frames=3000, language="en")
+    assert [(each.text, each.start, each.end) for each in split.segments] == [(" ab cd", 0.0, 30.0)]

@@ -235,6 +235,13 @@ def test_copies_beyond_the_first_are_left_out(walk_over, result_of):
     assert walk.segments[0].quality.flags == (LOOP,)
 
 
+def test_a_loop_within_a_word_leaves_the_words_that_the_text_has(walk_over, result_of):
+    walk = walk_over(0, 3000, temperatures=(0.0,), word_timestamps=True)
+    take(walk, result_of("0 well " + "ha" * 20 + " 750", compression_ratio=9.0))
+    assert texts(walk) == [" well ha"]
+    assert [word.word for word in walk.segments[0].words] == [" well", " ha"]
+
+
 def test_a_loop_over_several_segments(walk_over, result_of):
     walk = walk_over(0, 3000, temperatures=(0.0,))
     pattern = " ".join(f"{100 * i} so it goes {100 * i + 100}" for i in range(8))

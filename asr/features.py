@@ -4,6 +4,7 @@ Of a recording of any length, ``LogMel`` computes the windows that are asked for
 it at once. Both compute the same numbers. Knows no model and no file format.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -84,6 +85,17 @@ class LogMel:
     def window(self, start_frame: int, n_frames: int) -> Tensor:
         """(n_mels, n_frames) float32 on the device."""
         return _scaled(self._unscaled(start_frame, n_frames), self._maximum)
+
+    def followed_by_silence(self, start_frame: int, n_frames: int) -> Tensor:
+        """(n_mels, N_FRAMES): at most that many frames of the recording, and silence after them.
+
+        What the reference names a language by; the zeros that it pads a window with to decode it tell neighbours apart
+        less well (docs/results.md).
+        """
+        if start_frame + n_frames >= self.n_frames:
+            return self.window(start_frame, N_FRAMES)
+        silence = _scaled(torch.full_like(self._maximum, -math.inf), self._maximum).item()
+        return functional.pad(self.window(start_frame, n_frames), (0, N_FRAMES - n_frames), value=silence)
 
     def _unscaled(self, start_frame: int, n_frames: int) -> Tensor:
         start = start_frame * HOP_LENGTH - MARGIN

@@ -36,6 +36,7 @@ DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
 
 DEFAULT_OPTIONS = TranscribeOptions()
 BATCH_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
+MIN_SHARED_FRAMES = 2000  # a longer window is heard as it is decoded, in one encoding
 REMEMBERED_WINDOWS = 2 * BATCH_WINDOWS  # those under way, and those listened to for their language
 
 
@@ -203,7 +204,7 @@ class Transcriber:
         if session.language_probs or not self.tokenizer.is_multilingual:
             return session.language_probs or {"en": 1.0}
         # Nobody speaks: what the model makes of the beginning is all there is to say.
-        start = recording.mel.window(0, min(N_FRAMES, recording.mel.n_frames))
+        start = recording.mel.followed_by_silence(0, min(N_FRAMES, recording.mel.n_frames))
         return restrict(self.decoder.detect_language([start])[0], recording.options.languages)
 
     def _segments(self, recordings: Sequence[_Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
@@ -243,7 +244,12 @@ class Transcriber:
             yield replace(segment, channel=recording.channel)
 
     def _listen(self, recording: _Recording, windows: Sequence[LanguageWindow]) -> None:
-        mels = [recording.window(window.seek, window.n_frames) for window in windows]
+        mels = [
+            recording.window(window.seek, window.n_frames)  # decoding has encoded it, or will
+            if window.n_frames >= MIN_SHARED_FRAMES
+            else recording.mel.followed_by_silence(window.seek, window.n_frames)
+            for window in windows
+        ]
         for window, probabilities in zip(windows, self.decoder.detect_language(mels), strict=True):
             recording.session.accept_language(window, probabilities)
 

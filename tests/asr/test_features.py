@@ -88,3 +88,14 @@ def test_silence_has_the_lowest_value_everywhere():
 def test_pad_or_trim():
     assert pad_or_trim(torch.ones(2, 5), 3).shape == (2, 3)
     assert pad_or_trim(torch.ones(2, 2), 3).tolist() == [[1, 1, 0], [1, 1, 0]]
+
+
+def test_silence_follows_a_window():
+    samples = np.random.default_rng(0).normal(0, 0.1, 5 * SAMPLE_RATE).astype(np.float32)
+    whole = log_mel_spectrogram(torch.from_numpy(samples), n_mels=80, padding_samples=N_SAMPLES)
+    mel = LogMel(samples, n_mels=80, device=torch.device("cpu"))
+    torch.testing.assert_close(mel.followed_by_silence(100, 400), whole[:, 100 : 100 + N_FRAMES])
+    middle = mel.followed_by_silence(100, 200)
+    assert middle.shape == (80, N_FRAMES)
+    torch.testing.assert_close(middle[:, :200], whole[:, 100:300])
+    assert middle[:, 200:].unique().tolist() == pytest.approx([whole.min().item()])

@@ -16,7 +16,7 @@ from asr.model import ModelDimensions
 from asr.options import Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME
 from asr.tasks import Task
-from asr.transcriber import Progress, Transcriber
+from asr.transcriber import MIN_SHARED_FRAMES, Progress, Transcriber
 from asr.transcript import Segment
 
 weights = pytest.mark.weights
@@ -229,6 +229,18 @@ def test_the_sequential_plan_equals_the_reference(base, shared, name, beam_size)
     for mine, theirs in zip(transcript.segments, golden[name], strict=True):
         assert (mine.seek, mine.text, list(mine.tokens)) == (theirs["seek"], theirs["text"], theirs["tokens"])
         assert (mine.start, mine.end) == pytest.approx((theirs["start"], theirs["end"]), abs=1e-6)
+
+
+@weights
+def test_languages_are_heard_as_by_the_reference(base, shared):
+    """Short clips too: what stands after them decides between neighbours."""
+    lines = (shared / "golden" / "base.jsonl").read_text(encoding="utf-8").splitlines()[::8]
+    clips = [clip for clip in map(json.loads, lines) if clip["n_samples"] < MIN_SHARED_FRAMES * HOP_LENGTH]
+    assert len(clips) > 10
+    for clip in clips:
+        found = base.detect_language(shared / "golden" / clip["audio"]).language_probs
+        expected = clip["language_probs"]
+        assert {code: found[code] for code in expected} == pytest.approx(expected, abs=1e-3), clip["id"]
 
 
 @weights

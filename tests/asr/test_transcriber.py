@@ -11,7 +11,7 @@ import torch
 from asr.audio import Waveform, load_audio
 from asr.checkpoint import Checkpoint
 from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, UnsupportedLanguageError
-from asr.features import SAMPLE_RATE
+from asr.features import HOP_LENGTH, SAMPLE_RATE
 from asr.model import ModelDimensions
 from asr.options import Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME

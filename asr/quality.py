@@ -154,7 +154,8 @@ def segment_flags(segment: Segment, voice: VoiceEvidence | None, options: Transc
         found.append(NO_SPEECH)
     if voice is not None and voice.max_probability < options.vad_threshold:
         found.append(NO_VOICE)
-    if too_dense(segment.text, segment.end - segment.start):
+    heard_s = sum(word.end - word.start for word in segment.words) if segment.words else segment.end - segment.start
+    if too_dense(segment.text, heard_s):
         found.append(TOO_DENSE)
     if is_phantom(segment.text):
         found.append(PHANTOM)
@@ -163,21 +164,31 @@ def segment_flags(segment: Segment, voice: VoiceEvidence | None, options: Transc
 
 def is_phantom(text: str) -> bool:
     """Whether ``text`` is what models write over silence, or has nothing that can be said: a lone full stop."""
-    plain = plain_text(text)
-    return not plain or plain in PHANTOM_PHRASES
+    left = plain_text(text).split()
+    while left:
+        # Phrases that follow on each other, "thank you for watching and see you next time", are as hollow as one.
+        n = next((n for n in range(len(left), 0, -1) if " ".join(left[:n]) in PHANTOM_PHRASES), 0)
+        if not n:
+            return False
+        left = left[n:]
+        if left[1:] and left[0] == "and":
+            left = left[1:]
+    return True
 
 
 def suppression_reason(segment: Segment, flags: Sequence[str], voice: VoiceEvidence | None) -> str | None:
     """Why a segment is left out; None: it stays, with its flags.
 
-    What the model wrote where someone speaks stays, however doubtful, but for a phantom phrase over what the model
-    itself does not take for speech: music and clatter are a voice at times.
+    What the model wrote where someone speaks stays, however doubtful, but for what the model itself does not take for
+    speech and is a phantom phrase, or has not the time to be said: music and clatter are a voice at times.
     """
     if voice is None:
         return None
     is_unsure = segment.avg_logprob < CONFIDENT_LOGPROB
     if PHANTOM in flags and (NO_VOICE in flags or (NO_SPEECH in flags and is_unsure)):
         return PHANTOM
+    if {NO_SPEECH, TOO_DENSE} <= set(flags) and is_unsure:
+        return TOO_DENSE
     if NO_VOICE not in flags:
         return None
     doubtful = is_unsure or NO_SPEECH in flags or TOO_DENSE in flags

@@ -146,8 +146,10 @@ class Walk:
 
     @property
     def has_doubted_text(self) -> bool:
-        """Whether a walk that gave up had something to say, and not only what models write over silence."""
-        return self.gave_up and not all(is_phantom(result.text) for _, result in self.attempts)
+        """Whether a walk that gave up took it for speech, and wrote more than what models write over silence."""
+        return self.gave_up and any(
+            NO_SPEECH not in attempt.rejected and not is_phantom(result.text) for attempt, result in self.attempts
+        )
 
     def lost(self) -> list[SpeechStretch]:
         """Where somebody speaks without text, as far as the walk has come."""

@@ -15,12 +15,13 @@ from asr.quality import (
     VoiceEvidence,
     failures,
     find_repetition,
+    is_phantom,
     is_silence,
     segment_flags,
     suppression_reason,
     too_dense,
 )
-from asr.transcript import Segment
+from asr.transcript import Segment, Word
 
 OPTIONS = TranscribeOptions()
 NOBODY = VoiceEvidence(max_probability=0.02, speech_s=0.0)
@@ -212,7 +213,8 @@ ALL_FLAGS = (NO_SPEECH, NO_VOICE, TOO_DENSE, PHANTOM)
     ("voice", "flags", "avg_logprob", "reason"),
     [
         (None, ALL_FLAGS, -2.0, None),  # no evidence, no verdict
-        (SOMEBODY, (NO_SPEECH, TOO_DENSE), -2.0, None),
+        (SOMEBODY, (NO_SPEECH, TOO_DENSE), -0.5, None),
+        (SOMEBODY, (NO_SPEECH, TOO_DENSE), -0.7, TOO_DENSE),
         (SOMEBODY, (TOO_DENSE, PHANTOM), -2.0, None),
         (SOMEBODY, (NO_SPEECH, PHANTOM), -0.5, None),
         (SOMEBODY, (NO_SPEECH, PHANTOM), -0.7, PHANTOM),  # music: neither model nor text speak for the voice
@@ -239,6 +241,29 @@ def test_nothing_is_left_out_without_evidence(flags, avg_logprob, no_speech_prob
     assert suppression_reason(each, sorted(flags), None) is None
 
 
-@given(flags=st.sets(st.sampled_from([NO_SPEECH, TOO_DENSE, LOOP, LOW_PROBABILITY])), avg_logprob=st.floats(-5, 0))
-def test_words_over_a_voice_are_never_left_out(flags, avg_logprob):
-    assert suppression_reason(segment(avg_logprob=avg_logprob), sorted(flags), SOMEBODY) is None
+@pytest.mark.parametrize("doubt", [NO_SPEECH, TOO_DENSE])
+@given(flags=st.sets(st.sampled_from([LOOP, LOW_PROBABILITY])), avg_logprob=st.floats(-5, 0))
+def test_one_doubt_is_not_enough_over_a_voice(doubt, flags, avg_logprob):
+    assert suppression_reason(segment(avg_logprob=avg_logprob), [doubt, *sorted(flags)], SOMEBODY) is None
+
+
+@pytest.mark.parametrize(("word_s", "is_dense"), [(0.2, False), (0.0, True)])
+def test_words_tell_how_long_a_text_is_heard(word_s, is_dense):
+    """The segment's own times may be as long as its window."""
+    words = tuple(Word(start=i * 0.3, end=i * 0.3 + word_s, word=" hollow", probability=0.5) for i in range(9))
+    flags = segment_flags(segment(" hollow" * 9, words=words), SOMEBODY, OPTIONS)
+    assert flags == ((TOO_DENSE,) if is_dense else ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " Thank you so much for watching, and I'll see you in the next video.",
+        " Bye-bye. Bye.",
+        " Thank you. Thank you.",
+    ],
+)
+def test_phantoms_that_follow_on_each_other(text):
+    assert is_phantom(text)
+    assert not is_phantom(text + " Press seven.")
+    assert not is_phantom("And then " + text)

@@ -259,7 +259,7 @@ def test_words_tell_how_long_a_text_is_heard(word_s, is_dense):
     "text",
     [
         " Thank you so much for watching, and I'll see you in the next video.",
-        " Bye-bye. Bye.",
+        " Bye. Bye.",
         " Thank you. Thank you.",
     ],
 )

@@ -28,7 +28,7 @@ from asr.walk import Context, Setup, Walk, Window
 
 __all__ = ["LanguageWindow", "LongFormSession", "Window"]
 
-WEAK_LOGPROB = -0.7  # a stretch whose text is less probable is walked again
+WEAK_LOGPROB = -0.4  # a stretch whose text is less probable is walked again: a third of them (docs/results.md)
 MIN_KEPT_TEXT = 0.6  # of a walk's letters must be in the one that takes its place
 LOOK_AHEAD_SLOTS = 32  # begun before the first of them is final; bounds time and memory
 MAX_CARRIED_TOKENS = 111  # half of what a window may be told; the rest is for the text before it

@@ -23,6 +23,7 @@ from asr.errors import InvalidOptionError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel
 from asr.language_vote import restrict
 from asr.longform import LanguageWindow, LongFormSession, Window
+from asr.memory import release_freed_memory
 from asr.options import Channels, Plan, TranscribeOptions
 from asr.prompt import check_supported
 from asr.tokenizer import Tokenizer
@@ -234,6 +235,7 @@ class Transcriber:
             ]
             for window, result in zip(to_read, self.decoder.decode(requests), strict=True):
                 session.accept(window, result)
+            release_freed_memory()
             yield from self._final(recording)
             on_done(session.done_frames / FRAMES_PER_SECOND)
         yield from self._final(recording)

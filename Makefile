@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KERNELS := $(wildcard asr/native/src/*)
 
 .PHONY: serve setup test check report
 
@@ -50,10 +51,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Each stamp is made anew when what it depends on changes; a second run has nothing to install.
-$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.serve: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/.setup: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,hub,dev]'
 	@touch $@ $(VENV)/.serve

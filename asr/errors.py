@@ -80,6 +80,12 @@ class UnsupportedLanguageError(InvalidOptionError):
     code = "unsupported_language"
 
 
+class CancelledError(AuricleError):
+    """Nobody waits for this transcription any more."""
+
+    code = "cancelled"
+
+
 class UnknownModelError(AuricleError):
     """No model of this name or at this path."""
 

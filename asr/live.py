@@ -3,7 +3,7 @@
 The synchronous driver of a ``StreamingSession``: keeps the audio that windows still need, and decodes them. Knows no
 network and no clock: who feeds it decides how fast time goes.
 
-live = LiveTranscriber(transcriber.decoder, StreamingOptions(), listener=RecentSpeech(SpeechDetector()))
+live = LiveTranscriber(transcriber.engine, StreamingOptions(), listener=RecentSpeech(SpeechDetector()))
 for chunk in chunks:
     for event in live.feed(chunk):
         ...
@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr.decoding import Decoder, DecodeRequest, DecodingOptions, DecodingResult
+from asr.decoding import DecodeRequest, DecodingOptions, DecodingResult
+from asr.engine import Engine
 from asr.errors import InvalidOptionError
 from asr.features import HOP_LENGTH, N_FFT, SAMPLE_RATE, log_mel_spectrogram
 from asr.prompt import check_supported
@@ -66,7 +67,7 @@ class RecentSpeech:
 
 
 class LiveTranscriber:
-    """One stream on one decoder. Not thread-safe.
+    """One stream on one engine. Not thread-safe.
 
     Raises UnsupportedLanguageError and InvalidOptionError for what the model cannot serve, and InvalidOptionError for
     voice activity without a listener.
@@ -74,19 +75,19 @@ class LiveTranscriber:
 
     def __init__(
         self,
-        decoder: Decoder,
+        engine: Engine,
         options: StreamingOptions,
         *,
         listener: SpeechListener | None = None,
         decoding: DecodingOptions = DEFAULT_DECODING,
     ) -> None:
-        check_supported(decoder.tokenizer, language=options.language, task=options.task)
+        check_supported(engine.tokenizer, language=options.language, task=options.task)
         if options.vad and listener is None:
             raise InvalidOptionError("vad: got no listener to tell speech, expected one, or vad=False", param="vad")
-        self.session = StreamingSession(options, decoder.tokenizer)
+        self.session = StreamingSession(options, engine.tokenizer)
         self.n_decoded = 0
         """Windows so far."""
-        self._decoder = decoder
+        self._engine = engine
         self._listener = listener if options.vad else None
         self._decoding = replace(decoding, token_times=True)
         self._samples = np.zeros(0, np.float32)
@@ -116,7 +117,7 @@ class LiveTranscriber:
         result = self._decode(samples, window)
         self.n_decoded += 1
         return Hypothesis(
-            words=tuple(_words(result, window, self._decoder)),
+            words=tuple(_words(result, window, self._engine)),
             language=result.language,
             language_probs=result.language_probs,
             avg_logprob=result.avg_logprob,
@@ -125,18 +126,17 @@ class LiveTranscriber:
         )
 
     def _decode(self, samples: NDArray[np.float32], window: StreamingWindow) -> DecodingResult:
-        model = self._decoder.model
         # Silence after the end, so that the last frames do not see a reflection.
         mel = log_mel_spectrogram(
-            torch.from_numpy(samples).to(model.device), n_mels=model.dims.n_mels, padding_samples=N_FFT
+            torch.from_numpy(samples).to(self._engine.device), n_mels=self._engine.dims.n_mels, padding_samples=N_FFT
         )
         heard = mel[:, : -(-len(samples) // HOP_LENGTH)]
-        return self._decoder.decode([DecodeRequest(mel=heard, prompt=window.prompt, options=self._decoding)])[0]
+        return self._engine.decode([DecodeRequest(mel=heard, prompt=window.prompt, options=self._decoding)])[0]
 
 
-def _words(result: DecodingResult, window: StreamingWindow, decoder: Decoder) -> Iterator[Word]:
+def _words(result: DecodingResult, window: StreamingWindow, engine: Engine) -> Iterator[Word]:
     """All words of a window, whatever segments the model sees in it, inside the window."""
-    text = decoder.tokenizer.decode(result.tokens)
+    text = engine.tokenizer.decode(result.tokens)
     if not text.strip():
         return
     start, end = window.offset, window.end / SAMPLE_RATE
@@ -153,7 +153,7 @@ def _words(result: DecodingResult, window: StreamingWindow, decoder: Decoder) ->
         no_speech_prob=result.no_speech_prob,
     )
     language = "en" if window.prompt.task is Task.TRANSLATE else result.language
-    [words] = words_of_segments([segment], result, decoder.tokenizer, language=language, offset=start, end=end)
+    [words] = words_of_segments([segment], result, engine.tokenizer, language=language, offset=start, end=end)
     for word in words:
         first = max(word.start, start)  # word times are rounded
         yield replace(word, start=first, end=min(max(word.end, first), end))

@@ -2,21 +2,20 @@
 
 Parameter names are OpenAI's, so that checkpoints map one to one.
 
-Shapes: B batch, R windows, N = R × width rows (hypotheses; the rows of a window side by side), S audio positions,
-T text tokens, C model width, H heads, D = C / H, V vocabulary.
+Shapes: B batch, S audio positions, M text tokens of any rows and windows, C model width, H heads, D = C / H,
+V vocabulary.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name that every torch code base uses)
 
 from asr.errors import CheckpointError
-from asr.kv_cache import CrossAttentionCache, DecoderCache, SelfAttentionCache
 
-__all__ = ["PRESETS", "AttentionWatcher", "AudioEncoder", "ModelDimensions", "TextDecoder", "Whisper"]
+__all__ = ["PRESETS", "AudioEncoder", "DecoderMemory", "ModelDimensions", "TextDecoder", "Whisper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,14 @@ PRESETS: dict[str, ModelDimensions] = {
 }
 
 
-AttentionWatcher = Callable[[int, Tensor, Tensor], None]
-"""Sees what each layer's cross-attention compares: the layer, queries (R, H, T, D) and keys (R, H, S, D)."""
+class DecoderMemory(Protocol):
+    """What the decoder's attention looks at: who may see what is decided here, not in the model."""
+
+    def attend_past(self, layer: int, query_MC: Tensor, key_MC: Tensor, value_MC: Tensor) -> Tensor:
+        """Remember the new keys and values, and let each token look at its own past; (M, C)."""
+
+    def attend_audio(self, layer: int, query_MC: Tensor) -> Tensor:
+        """Let each token look at its window's audio; (M, C)."""
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10_000.0) -> Tensor:
@@ -103,10 +108,10 @@ class MultiHeadAttention(nn.Module):
         """Keys and values of ``x``, each (B, H, T, D)."""
         return self.split_heads(self.key(x_BTC)), self.split_heads(self.value(x_BTC))
 
-    def attend(self, x_BTC: Tensor, k_BHSD: Tensor, v_BHSD: Tensor, mask: Tensor | None = None) -> Tensor:
+    def attend(self, x_BTC: Tensor, k_BHSD: Tensor, v_BHSD: Tensor) -> Tensor:
         """Let ``x`` look at the keys; (B, T, C)."""
         q_BHTD = self.split_heads(self.query(x_BTC))
-        attended_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, attn_mask=mask)
+        attended_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD)
         mixed: Tensor = self.out(attended_BHTD.transpose(1, 2).flatten(2))
         return mixed
 
@@ -145,26 +150,14 @@ class DecoderBlock(nn.Module):
         self.mlp = _mlp(n_state)
         self.mlp_ln = nn.LayerNorm(n_state)
 
-    def forward(
-        self,
-        x_NTC: Tensor,
-        layer: int,
-        cache: DecoderCache,
-        mask: Tensor | None,
-        watcher: AttentionWatcher | None = None,
-    ) -> Tensor:
-        """(N, T, C) → (N, T, C); stores this layer's new keys and values in the cache."""
-        normed = self.attn_ln(x_NTC)
-        keys, values = cache.self_attention.append(layer, *self.attn.project_keys_values(normed))
-        x_NTC = x_NTC + self.attn.attend(normed, keys, values, mask)
-        # Cross-attention has no order among its queries, so the rows of a window are laid out as more queries of the
-        # same window: its keys and values are stored once and read once, however many beams look at them.
-        normed_RQC = self.cross_attn_ln(x_NTC).reshape(cache.cross.n_windows, -1, x_NTC.shape[-1])
-        if watcher is not None:
-            queries = self.cross_attn.split_heads(self.cross_attn.query(normed_RQC))
-            watcher(layer, queries, cache.cross.layers[layer][0])
-        x_NTC = x_NTC + self.cross_attn.attend(normed_RQC, *cache.cross.layers[layer]).view_as(x_NTC)
-        out: Tensor = x_NTC + self.mlp(self.mlp_ln(x_NTC))
+    def forward(self, x_MC: Tensor, layer: int, memory: DecoderMemory) -> Tensor:
+        """(M, C) → (M, C)."""
+        normed = self.attn_ln(x_MC)
+        past = memory.attend_past(layer, self.attn.query(normed), self.attn.key(normed), self.attn.value(normed))
+        x_MC = x_MC + self.attn.out(past)
+        heard = memory.attend_audio(layer, self.cross_attn.query(self.cross_attn_ln(x_MC)))
+        x_MC = x_MC + self.cross_attn.out(heard)
+        out: Tensor = x_MC + self.mlp(self.mlp_ln(x_MC))
         return out
 
 
@@ -197,7 +190,7 @@ class AudioEncoder(nn.Module):
 
 
 class TextDecoder(nn.Module):
-    """Tokens and audio features → logits of the next token."""
+    """Tokens and what they may look at → logits of the next token."""
 
     def __init__(self, dims: ModelDimensions) -> None:
         super().__init__()
@@ -207,37 +200,28 @@ class TextDecoder(nn.Module):
         self.blocks = nn.ModuleList(DecoderBlock(n_state, dims.n_text_head) for _ in range(dims.n_text_layer))
         self.ln = nn.LayerNorm(n_state)
 
-    def new_cache(self, audio_features_RSC: Tensor, n_padding: list[int]) -> DecoderCache:
-        """A cache with one row a window, holding the audio's keys and values and no text yet."""
-        cross = [block.cross_attn.project_keys_values(audio_features_RSC) for block in self._blocks()]
-        return DecoderCache(
-            cross=CrossAttentionCache([(k.contiguous(), v.contiguous()) for k, v in cross]),
-            self_attention=SelfAttentionCache(len(self.blocks)),
-            n_padding=torch.tensor(n_padding, device=audio_features_RSC.device),
-            has_padding=any(n_padding),
-        )
+    def project_audio(self, audio_features_BSC: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each layer's keys and values of the audio, (B, H, S, D)."""
+        return [block.cross_attn.project_keys_values(audio_features_BSC) for block in self._blocks()]
 
     def _blocks(self) -> list[DecoderBlock]:
         return [block for block in self.blocks if isinstance(block, DecoderBlock)]
 
-    def forward(self, tokens_NT: Tensor, cache: DecoderCache, watcher: AttentionWatcher | None = None) -> Tensor:
-        """(N, T) new tokens → (N, T, C) hidden states; the cache then holds the new tokens too."""
-        n_new = tokens_NT.shape[1]
-        x_NTC = self.token_embedding(tokens_NT) + self.positional_embedding[cache.positions(n_new)]
-        mask = cache.attention_mask(n_new)
+    def forward(self, tokens_M: Tensor, positions_M: Tensor, memory: DecoderMemory) -> Tensor:
+        """(M,) new tokens and their positions → (M, C) hidden states."""
+        x_MC = self.token_embedding(tokens_M) + self.positional_embedding[positions_M]
         for layer, block in enumerate(self.blocks):
-            x_NTC = block(x_NTC, layer, cache, mask, watcher)
-        cache.self_attention.advance(n_new)
-        out: Tensor = self.ln(x_NTC)
+            x_MC = block(x_MC, layer, memory)
+        out: Tensor = self.ln(x_MC)
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(N, C) hidden states → (N, V) float32 logits."""
+        """(M, C) hidden states → (M, V) float32 logits."""
         # As W xᵀ, with two columns at least: BLAS then streams the embedding once, where `linear` takes 3 to 8 times as
         # long for up to 5 rows (9.9 ms against 2.9 for one row of base; docs/results.md).
         columns = hidden if hidden.shape[0] > 1 else hidden.repeat(2, 1)  # not expand: BLAS takes no stride of 0
-        logits_VN = self.token_embedding.weight @ columns.t()
-        return logits_VN[:, : hidden.shape[0]].t().contiguous().float()
+        logits_VM = self.token_embedding.weight @ columns.t()
+        return logits_VM[:, : hidden.shape[0]].t().contiguous().float()
 
 
 class Whisper(nn.Module):

@@ -11,7 +11,7 @@ from asr.errors import InvalidOptionError
 from asr.languages import to_language_code
 from asr.tasks import Task
 
-__all__ = ["DEFAULT_TEMPERATURES", "NON_SPEECH_SYMBOLS", "Channels", "Plan", "TranscribeOptions"]
+__all__ = ["DEFAULT_TEMPERATURES", "NON_SPEECH_SYMBOLS", "Channels", "Plan", "Quantization", "TranscribeOptions"]
 
 DEFAULT_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # Whisper 4.5: fall back in steps of 0.2
 MAX_BEAM_SIZE = 32  # a beam of 32 holds 32 rows of cache a window; more has never measured better
@@ -19,6 +19,15 @@ MAX_BEST_OF = 32
 MAX_HOTWORDS = 50
 MAX_CLIPS = 1_000
 NON_SPEECH_SYMBOLS = -1  # stands in ``suppress_tokens`` for the signs of what is not spoken, as in openai-whisper
+
+
+class Quantization(StrEnum):
+    """How weights and activations are computed with."""
+
+    AUTO = "auto"
+    """int8 where the processor has AVX-512 VNNI and the kernels are built."""
+    INT8 = "int8"
+    NONE = "none"
 
 
 class Plan(StrEnum):

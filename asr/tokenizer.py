@@ -44,6 +44,7 @@ class Tokenizer:
             self._bpe = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for every kind of bad file
             raise CheckpointError(f"{path.name}: not a tokenizer.json: {error}") from error
+        self.n_vocab = n_vocab
         self.is_multilingual = n_vocab >= MULTILINGUAL_VOCAB_SIZE
         self.eot = self._id("<|endoftext|>")
         self.sot = self._id("<|startoftranscript|>")

@@ -6,25 +6,27 @@ print(transcriber.transcribe("clip.wav").text)
 
 import heapq
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from asr.audio import Waveform, load_audio, load_channels
-from asr.checkpoint import Checkpoint, ModelStore, load_model, read_checkpoint
-from asr.decoding import Decoder, DecodeRequest
-from asr.errors import InvalidOptionError
+from asr.checkpoint import Checkpoint, ModelStore, read_checkpoint
+from asr.decoding import DecodeRequest
+from asr.engine import Engine, Lane, Ticket, cancelled_on_error
+from asr.engine.loading import DeviceName, DtypeName, load_engine
+from asr.errors import AuricleError, InvalidOptionError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel
 from asr.language_vote import restrict
 from asr.longform import LanguageWindow, LongFormSession, Window
-from asr.memory import release_freed_memory
-from asr.options import Channels, Plan, TranscribeOptions
+from asr.options import Channels, Plan, Quantization, TranscribeOptions
 from asr.prompt import check_supported
 from asr.tokenizer import Tokenizer
 from asr.transcript import LanguageDetection, Segment, Timing, Transcript
@@ -32,13 +34,11 @@ from asr.vad import SpeechDetector
 
 __all__ = ["DeviceName", "DtypeName", "Progress", "Transcriber"]
 
-DeviceName = Literal["auto", "cpu", "cuda"]
-DtypeName = Literal["auto", "float32", "float16", "bfloat16"]
-
 DEFAULT_OPTIONS = TranscribeOptions()
-BATCH_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
+MAX_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
+MAX_INTERACTIVE_S = 60.0  # a longer recording is bulk work, which others are not to wait for
 MIN_SHARED_FRAMES = 2000  # a longer window is heard as it is decoded, in one encoding
-REMEMBERED_WINDOWS = 2 * BATCH_WINDOWS  # those under way, and those listened to for their language
+REMEMBERED_WINDOWS = 2 * MAX_WINDOWS  # those under way, and those listened to for their language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class _Recording:
     session: LongFormSession
     options: TranscribeOptions
     channel: int | None
+    ticket: Ticket
     _windows: OrderedDict[tuple[int, int], Tensor] = field(default_factory=OrderedDict)
 
     def window(self, seek: int, n_frames: int) -> Tensor:
@@ -72,30 +73,36 @@ class _Recording:
 
 
 class Transcriber:
-    """One loaded model. Not thread-safe: its timings and its encoded windows belong to one caller at a time."""
+    """One loaded model. Threads may share it: their windows are decoded side by side."""
 
-    def __init__(self, checkpoint: Checkpoint, *, name: str, device: torch.device, dtype: torch.dtype) -> None:
-        self.tokenizer = Tokenizer(checkpoint.tokenizer_path, n_vocab=checkpoint.dims.n_vocab)
-        model = load_model(checkpoint, device=device, dtype=dtype)
-        self.decoder = Decoder(model, self.tokenizer, checkpoint.alignment_heads)
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, *, name: str) -> None:
+        self.tokenizer = engine.tokenizer
+        self.engine = engine
         self._speech_detector = SpeechDetector()
         self.model_name = name
         self.model_hash = checkpoint.source_sha256
         self.n_mels = checkpoint.dims.n_mels
+        self.precision = engine.precision
 
     @classmethod
-    def load(cls, model: str = "base", *, device: DeviceName = "auto", dtype: DtypeName = "auto") -> Self:
-        """Load a model by name or path; device and dtype are decided here, once.
+    def load(
+        cls,
+        model: str = "base",
+        *,
+        device: DeviceName = "auto",
+        dtype: DtypeName = "auto",
+        quantization: Quantization = Quantization.AUTO,
+    ) -> Self:
+        """Load a model by name or path; where and how it computes is decided here, once.
 
-        ``auto``: CUDA where there is one, else the CPU; bfloat16 on CUDA (float16 where the card lacks it), float32 on
-        the CPU. Raises UnknownModelError and CheckpointError.
+        ``auto``: CUDA where there is one, else the CPU; bfloat16 on CUDA (float16 where the card lacks it); on the CPU
+        int8 weights and activations where the processor has AVX-512 VNNI, unless a ``dtype`` is named, else float32.
+        Raises UnknownModelError and CheckpointError, and InvalidOptionError where ``int8`` is named and cannot be had.
         """
-        store = ModelStore()
-        checkpoint = read_checkpoint(store.resolve(model))
-        target = torch.device(
-            "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
-        )
-        return cls(checkpoint, name=model, device=target, dtype=_dtype(dtype, target))
+        checkpoint = read_checkpoint(ModelStore().resolve(model))
+        tokenizer = Tokenizer(checkpoint.tokenizer_path, n_vocab=checkpoint.dims.n_vocab)
+        engine = load_engine(checkpoint, tokenizer, device=device, dtype=dtype, quantization=Quantization(quantization))
+        return cls(checkpoint, engine, name=model)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -120,7 +127,6 @@ class Transcriber:
         self._check(options)
         channels = _channels(audio, options, max_duration_s)
         decode_audio_s = time.perf_counter() - started
-        encode_before, decode_before = self.decoder.encode_s, self.decoder.decode_s
         prepared = time.perf_counter()
         recordings = self._open(channels, options)
         prepare_s = time.perf_counter() - prepared
@@ -131,11 +137,38 @@ class Transcriber:
             on_segment(segments[-1])
         timing = Timing(
             decode_audio=decode_audio_s,
-            encode=prepare_s + self.decoder.encode_s - encode_before,
-            decode=self.decoder.decode_s - decode_before,
+            encode=prepare_s + recordings[0].ticket.encode_s,
+            decode=recordings[0].ticket.decode_s,
             total=time.perf_counter() - started,
         )
         return _transcript(recordings, segments, options, timing)
+
+    def transcribe_many(
+        self,
+        recordings: Iterable[str | Path | Waveform],
+        options: TranscribeOptions = DEFAULT_OPTIONS,
+        *,
+        max_duration_s: float | None = None,
+    ) -> Iterator[Transcript | AuricleError]:
+        """Transcripts in the order of the recordings, of which several share the engine at a time.
+
+        One that cannot be transcribed gives its error in its place. Raises InvalidOptionError for options that the
+        model cannot serve.
+        """
+        self._check(options)
+
+        def transcribe(recording: str | Path | Waveform) -> Transcript | AuricleError:
+            try:
+                return self.transcribe(recording, options, max_duration_s=max_duration_s)
+            except AuricleError as error:
+                return error
+
+        with ThreadPoolExecutor(MAX_WINDOWS, thread_name_prefix="recording") as threads:
+            upcoming = iter(recordings)
+            running = deque(threads.submit(transcribe, each) for each in islice(upcoming, MAX_WINDOWS))
+            while running:
+                yield running.popleft().result()
+                running += [threads.submit(transcribe, each) for each in islice(upcoming, 1)]
 
     def stream(
         self,
@@ -175,16 +208,18 @@ class Transcriber:
         check_supported(self.tokenizer, language=options.language, task=options.task)
         for language in options.languages:
             check_supported(self.tokenizer, language=language, task=options.task)
-        too_large = [token for token in options.suppress_tokens if token >= self.decoder.model.dims.n_vocab]
+        too_large = [token for token in options.suppress_tokens if token >= self.engine.dims.n_vocab]
         if too_large:
-            message = f"suppress_tokens: got {too_large[0]}, this model has {self.decoder.model.dims.n_vocab} tokens"
+            message = f"suppress_tokens: got {too_large[0]}, this model has {self.engine.dims.n_vocab} tokens"
             raise InvalidOptionError(message, param="suppress_tokens")
 
     def _open(self, channels: Sequence[Waveform], options: TranscribeOptions) -> list[_Recording]:
-        return [self._recording(waveform, options, channel) for channel, waveform in enumerate(channels)]
+        duration_s = channels[0].duration if channels else 0.0
+        ticket = Ticket(lane=Lane.INTERACTIVE if duration_s <= MAX_INTERACTIVE_S else Lane.BULK)
+        return [self._recording(waveform, options, channel, ticket) for channel, waveform in enumerate(channels)]
 
-    def _recording(self, waveform: Waveform, options: TranscribeOptions, channel: int) -> _Recording:
-        mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.decoder.model.device)
+    def _recording(self, waveform: Waveform, options: TranscribeOptions, channel: int, ticket: Ticket) -> _Recording:
+        mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.engine.device)
         wants_activity = options.vad or options.plan is not Plan.SEQUENTIAL
         activity = self._speech_detector.probabilities(waveform.samples) if wants_activity else None
         return _Recording(
@@ -193,20 +228,24 @@ class Transcriber:
             session=LongFormSession(mel.n_frames, options, self.tokenizer, activity),
             options=options,
             channel=channel if options.channels is Channels.SPLIT else None,
+            ticket=ticket,
         )
 
     def _vote(self, recording: _Recording) -> dict[str, float]:
         session = recording.session
         while session.language is None:
-            windows = session.next_windows(BATCH_WINDOWS)
+            windows = session.next_windows(MAX_WINDOWS)
             if not windows:
                 break
-            self._listen(recording, [window for window in windows if isinstance(window, LanguageWindow)])
+            to_hear = [window for window in windows if isinstance(window, LanguageWindow)]
+            for answer, window in self._submit(recording, to_hear).items():
+                if isinstance(window, LanguageWindow):
+                    session.accept_language(window, answer.result())
         if session.language_probs or not self.tokenizer.is_multilingual:
             return session.language_probs or {"en": 1.0}
         # Nobody speaks: what the model makes of the beginning is all there is to say.
         start = recording.mel.followed_by_silence(0, min(N_FRAMES, recording.mel.n_frames))
-        return restrict(self.decoder.detect_language([start])[0], recording.options.languages)
+        return restrict(self.engine.detect_language([start])[0], recording.options.languages)
 
     def _segments(self, recordings: Sequence[_Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
         """Segments of all channels, in order of time."""
@@ -220,40 +259,48 @@ class Transcriber:
         yield from heapq.merge(*walks, key=lambda segment: segment.start)
 
     def _walk(self, recording: _Recording, on_done: Callable[[float], None]) -> Iterator[Segment]:
-        """The synchronous driver of a long-form session."""
+        """Walk a long-form session, its windows on the engine as soon as it names them."""
         session = recording.session
-        while windows := session.next_windows(BATCH_WINDOWS):
-            to_hear = [window for window in windows if isinstance(window, LanguageWindow)]
-            if to_hear:
-                self._listen(recording, to_hear)
-            to_read = [window for window in windows if isinstance(window, Window)]
-            requests = [
-                DecodeRequest(
-                    mel=recording.window(window.seek, window.n_frames), prompt=window.prompt, options=window.options
-                )
-                for window in to_read
-            ]
-            for window, result in zip(to_read, self.decoder.decode(requests), strict=True):
-                session.accept(window, result)
-            release_freed_memory()
-            yield from self._final(recording)
-            on_done(session.done_frames / FRAMES_PER_SECOND)
+        waiting: dict[Future[Any], Window | LanguageWindow] = {}
+        with cancelled_on_error(recording.ticket):
+            while waiting := waiting | self._submit(recording, session.next_windows(MAX_WINDOWS - len(waiting))):
+                for answer in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    window = waiting.pop(answer)
+                    if isinstance(window, LanguageWindow):
+                        session.accept_language(window, answer.result())
+                    else:
+                        session.accept(window, answer.result())
+                yield from self._final(recording)
+                on_done(session.done_frames / FRAMES_PER_SECOND)
         yield from self._final(recording)
         on_done(recording.waveform.duration)
 
-    def _final(self, recording: _Recording) -> Iterator[Segment]:
-        for segment in recording.session.pop_segments():
-            yield replace(segment, channel=recording.channel)
-
-    def _listen(self, recording: _Recording, windows: Sequence[LanguageWindow]) -> None:
+    def _submit(
+        self, recording: _Recording, windows: Sequence[Window | LanguageWindow]
+    ) -> dict[Future[Any], Window | LanguageWindow]:
+        to_hear = [window for window in windows if isinstance(window, LanguageWindow)]
+        to_read = [window for window in windows if isinstance(window, Window)]
+        requests = [
+            DecodeRequest(
+                mel=recording.window(window.seek, window.n_frames), prompt=window.prompt, options=window.options
+            )
+            for window in to_read
+        ]
         mels = [
             recording.window(window.seek, window.n_frames)  # decoding has encoded it, or will
             if window.n_frames >= MIN_SHARED_FRAMES
             else recording.mel.followed_by_silence(window.seek, window.n_frames)
-            for window in windows
+            for window in to_hear
         ]
-        for window, probabilities in zip(windows, self.decoder.detect_language(mels), strict=True):
-            recording.session.accept_language(window, probabilities)
+        answers: list[Future[Any]] = [
+            *self.engine.submit_languages(mels, recording.ticket),
+            *self.engine.submit(requests, recording.ticket),
+        ]
+        return dict(zip(answers, [*to_hear, *to_read], strict=True))
+
+    def _final(self, recording: _Recording) -> Iterator[Segment]:
+        for segment in recording.session.pop_segments():
+            yield replace(segment, channel=recording.channel)
 
 
 def _transcript(
@@ -299,11 +346,3 @@ def _channels(
 
 def _waveform(audio: str | Path | Waveform, max_duration_s: float | None) -> Waveform:
     return audio if isinstance(audio, Waveform) else load_audio(audio, max_duration_s=max_duration_s)
-
-
-def _dtype(name: DtypeName, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        if device.type == "cpu":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]

@@ -29,7 +29,8 @@ CODES_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
 def create_app(settings: Settings, workers: Workers | None = None) -> FastAPI:
     """The service; without ``workers`` it starts one worker process that loads ``settings.model``."""
     doing = workers or WorkerPool(
-        partial(load_recognizer, settings.model, settings.device), max_queued_requests=settings.max_queued_requests
+        partial(load_recognizer, settings.model, settings.device, settings.quantization),
+        max_queued_requests=settings.max_queued_requests,
     )
 
     @asynccontextmanager

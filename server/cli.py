@@ -44,7 +44,7 @@ def serve(
     settings = _read_settings({"host": host, "port": port, "model": model})
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     workers = WorkerPool(
-        partial(load_recognizer, settings.model, settings.device),
+        partial(load_recognizer, settings.model, settings.device, settings.quantization),
         max_queued_requests=settings.max_queued_requests,
         on_ready=partial(_greet, settings),
     )

@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from asr.options import Quantization
+
 __all__ = ["Settings"]
 
 
@@ -23,7 +25,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Device to run on: cpu, cuda, or auto, which is cuda where there is one."
     )
-    quantization: Literal["none"] = Field(default="none", description="Weight quantization; only none for now.")
+    quantization: Quantization = Field(
+        default=Quantization.AUTO,
+        description="int8, none, or auto, which is int8 on a CPU with AVX-512 VNNI.",
+    )
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1, description="Largest file accepted, in bytes.")
     max_duration_s: float = Field(default=10_800, gt=0, description="Longest recording accepted, in seconds.")
     max_queued_requests: int = Field(

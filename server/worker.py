@@ -1,7 +1,8 @@
 """The worker process. In: jobs from a pipe. Out: segments, transcripts and failures on the same pipe.
 
-One recording at a time. Knows nothing of HTTP, queues or restarts: ``server.worker_pool`` does. Leaves at once when
-told to, or when the pipe closes because the API process is gone.
+Recordings share the engine: each job has a thread, and their windows are decoded side by side. Knows nothing of HTTP,
+queues or restarts: ``server.worker_pool`` does. Leaves at once when told to, or when the pipe closes because the API
+process is gone.
 """
 
 import os
@@ -9,13 +10,14 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, Protocol, cast
 
 from asr.errors import AuricleError, InvalidOptionError
-from asr.options import TranscribeOptions
+from asr.options import Quantization, TranscribeOptions
 from asr.transcript import LanguageDetection, Segment, Transcript
 from server.messages import (
     Crashed,
@@ -33,8 +35,9 @@ from server.messages import (
     TranscribeWork,
 )
 
-__all__ = ["Device", "Recognizer", "RecognizerFactory", "load_recognizer", "run_worker"]
+__all__ = ["MAX_RUNNING", "Device", "Recognizer", "RecognizerFactory", "load_recognizer", "run_worker"]
 
+MAX_RUNNING = 8  # recordings under way at once: as many as the engine has places for windows
 Device = Literal["auto", "cpu", "cuda"]  # as asr.transcriber has it, which cannot be imported here
 SegmentCallback = Callable[[Segment], None]
 
@@ -78,12 +81,12 @@ class Recognizer(Protocol):
 RecognizerFactory = Callable[[], Recognizer]
 
 
-def load_recognizer(model: str, device: Device) -> Recognizer:
+def load_recognizer(model: str, device: Device, quantization: Quantization) -> Recognizer:
     """Load the real model; called in the worker process only."""
     # Imported here because this brings torch, and the API process imports this module to start the worker.
     from asr.transcriber import Transcriber
 
-    return Transcriber.load(model, device=device)
+    return Transcriber.load(model, device=device, quantization=quantization)
 
 
 def run_worker(connection: Connection, factory: RecognizerFactory) -> None:
@@ -100,9 +103,23 @@ def run_worker(connection: Connection, factory: RecognizerFactory) -> None:
         return
     name = _public_name(recognizer.model_name)
     model = ModelInfo(name=name, hash=recognizer.model_hash, languages=tuple(recognizer.languages))
-    connection.send(Ready(model=model))
-    while True:
-        connection.send(_do(jobs.get(), recognizer, connection))
+    outbox = _Outbox(connection)
+    outbox.send(Ready(model=model))
+    with ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="job") as threads:
+        while True:
+            threads.submit(_do, jobs.get(), recognizer, outbox)
+
+
+class _Outbox:
+    """The pipe to the API process, for several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: FromWorker) -> None:
+        with self._lock:
+            self._connection.send(message)
 
 
 def _receive(connection: Connection, jobs: "SimpleQueue[Job]") -> None:
@@ -127,11 +144,15 @@ def _ignore(_: Segment) -> None:
     return
 
 
-def _do(job: Job, recognizer: Recognizer, connection: Connection) -> FromWorker:
+def _do(job: Job, recognizer: Recognizer, outbox: _Outbox) -> None:
+    outbox.send(_outcome(job, recognizer, outbox))
+
+
+def _outcome(job: Job, recognizer: Recognizer, outbox: _Outbox) -> FromWorker:
     work = job.work
 
     def send_segment(segment: Segment) -> None:
-        connection.send(SegmentDecoded(number=job.number, segment=segment))
+        outbox.send(SegmentDecoded(number=job.number, segment=segment))
 
     try:
         if isinstance(work, TranscribeWork):

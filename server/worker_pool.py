@@ -1,7 +1,8 @@
 """Who works on what. In: work from the routes. Out: segments and results, in the order the work came.
 
-Keeps one worker process alive, hands it one recording at a time and restarts it when it dies. Everything here runs on
-the event loop and none of it blocks. Knows nothing of HTTP requests, and of models only what the worker says.
+Keeps one worker process alive, hands it as many recordings as it decodes side by side and restarts it when it dies.
+Everything here runs on the event loop and none of it blocks. Knows nothing of HTTP requests, and of models only what
+the worker says.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from server.messages import (
     Transcribed,
     Work,
 )
-from server.worker import RecognizerFactory
+from server.worker import MAX_RUNNING, RecognizerFactory
 from server.worker_process import EXIT_PATIENCE_S, WorkerProcess
 
 __all__ = ["Result", "Update", "WorkerPool", "WorkerState", "WorkerStatus", "Workers"]
@@ -119,7 +120,7 @@ class WorkerPool:
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._waiting: deque[_Ticket] = deque()
-        self._current: _Ticket | None = None
+        self._running: dict[int, _Ticket] = {}
         self._numbers = itertools.count(1)
         self._load_problem = ""  # what the worker said before it died, of the present attempt only
         self._service_s = 10.0  # moving mean of the time a recording takes; a guess until one was measured
@@ -162,8 +163,8 @@ class WorkerPool:
             problem = without_paths(status.problem)  # whole in the log only
             why = f"The model could not be loaded: {problem}" if problem else "The model is being loaded."
             raise ApiError(503, status.state.value, why, retry_after_s=status.retry_after_s)
-        if self._current and len(self._waiting) >= self._max_queued_requests:
-            wait_s = min(600.0, self._service_s * (len(self._waiting) + 1))
+        if len(self._running) >= MAX_RUNNING and len(self._waiting) >= self._max_queued_requests:
+            wait_s = min(600.0, self._service_s * (len(self._waiting) + 1) / MAX_RUNNING)
             raise ApiError(429, "queue_full", "Too many requests are waiting; try again later.", retry_after_s=wait_s)
 
     async def run(self, work: Work) -> AsyncGenerator[Update]:
@@ -211,12 +212,12 @@ class WorkerPool:
         if was_ready:
             logger.error("the worker died (exit code %s) and is restarted", exit_code)
             self._status = WorkerStatus(state=WorkerState.LOADING, model=model)
-            if self._current:
-                message = "The worker process died during this request."
-                self._current.updates.put_nowait(
+            message = "The worker process died during this request."
+            for ticket in self._running.values():
+                ticket.updates.put_nowait(
                     ApiError(503, "worker_died", message, retry_after_s=self._status.retry_after_s)
                 )
-                self._current = None
+            self._running.clear()
             return
         problem = self._load_problem
         if not problem:
@@ -233,8 +234,8 @@ class WorkerPool:
             logger.error("the model could not be loaded: %s", message.message)
             self._load_problem = message.message
             self._status = WorkerStatus(state=WorkerState.FAILED, model=self._status.model, problem=message.message)
-        elif self._current and self._current.number == message.number:
-            self._on_progress(self._current, message)
+        elif ticket := self._running.get(message.number):
+            self._on_progress(ticket, message)
 
     def _on_worker_ready(self, model: ModelInfo) -> None:
         if self._stopping.is_set():
@@ -261,21 +262,23 @@ class WorkerPool:
             output = message.transcript if isinstance(message, Transcribed) else message.detection
             ticket.updates.put_nowait(Result(output=output, queue_s=ticket.started_at - ticket.submitted_at))
             self._service_s += 0.2 * (time.monotonic() - ticket.started_at - self._service_s)
-        self._current = None
+        del self._running[ticket.number]
         self._dispatch()
 
     def _dispatch(self) -> None:
-        if self._current or not self._waiting or not self._worker or self._status.state is not WorkerState.READY:
-            return
-        self._current = self._waiting.popleft()
-        self._current.started_at = time.monotonic()
-        self._worker.send(Job(number=self._current.number, work=self._current.work))
+        while self._waiting and len(self._running) < MAX_RUNNING:
+            if not self._worker or self._status.state is not WorkerState.READY:
+                return
+            ticket = self._waiting.popleft()
+            ticket.started_at = time.monotonic()
+            self._running[ticket.number] = ticket
+            self._worker.send(Job(number=ticket.number, work=ticket.work))
 
     def _refuse_all(self, error: ApiError) -> None:
-        for ticket in (*self._waiting, *([self._current] if self._current else [])):
+        for ticket in (*self._waiting, *self._running.values()):
             ticket.updates.put_nowait(error)
         self._waiting.clear()
-        self._current = None
+        self._running.clear()
 
 
 def _stopped() -> ApiError:

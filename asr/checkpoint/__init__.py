@@ -4,7 +4,7 @@ Four formats are read: the CTranslate2 container, Hugging Face safetensors, Open
 """
 
 from asr.checkpoint.loading import load_model, read_checkpoint, save_checkpoint
-from asr.checkpoint.store import ModelStore
+from asr.checkpoint.store import SUMS, ModelStore
 from asr.checkpoint.types import Checkpoint
 
-__all__ = ["Checkpoint", "ModelStore", "load_model", "read_checkpoint", "save_checkpoint"]
+__all__ = ["SUMS", "Checkpoint", "ModelStore", "load_model", "read_checkpoint", "save_checkpoint"]

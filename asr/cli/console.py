@@ -10,11 +10,23 @@ import typer
 from rich.console import Console
 
 from asr.errors import AuricleError, InvalidOptionError
+from asr.options import Quantization
 
 if TYPE_CHECKING:
     from asr.transcriber import Transcriber
 
-__all__ = ["Device", "DeviceOption", "FilesArgument", "ModelOption", "each", "load", "report", "stderr", "told_plainly"]
+__all__ = [
+    "Device",
+    "DeviceOption",
+    "FilesArgument",
+    "ModelOption",
+    "QuantizationOption",
+    "each",
+    "load",
+    "report",
+    "stderr",
+    "told_plainly",
+]
 
 stderr = Console(stderr=True)
 
@@ -31,6 +43,9 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(help="Recordings: wav flac ogg opus mp3 m4a mp4 webm …, any length.")
 ]
 ModelOption = Annotated[str, typer.Option(help="Name (base, tiny.en, …) or path of a model.")]
+QuantizationOption = Annotated[
+    Quantization, typer.Option(help="auto: int8 on a CPU with AVX-512 VNNI; none: floating point.")
+]
 DeviceOption = Annotated[Device, typer.Option(help="auto: cuda where there is one.")]
 
 
@@ -62,12 +77,12 @@ def each(files: Iterable[Path], do: Callable[[Path], None]) -> None:
         raise typer.Exit(1)
 
 
-def load(model: str, device: Device) -> "Transcriber":
+def load(model: str, device: Device, quantization: Quantization) -> "Transcriber":
     """The model, loaded while a spinner turns. Raises AuricleError."""
     from asr.transcriber import Transcriber
 
     with stderr.status(f"loading {model}"):
-        return Transcriber.load(model, device=device.value)
+        return Transcriber.load(model, device=device.value, quantization=quantization)
 
 
 def _naming_the_option(error: Exception) -> str:

@@ -3,11 +3,20 @@
 import sys
 from pathlib import Path
 
-from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, each, load, told_plainly
+from asr.cli.console import (
+    Device,
+    DeviceOption,
+    FilesArgument,
+    ModelOption,
+    QuantizationOption,
+    each,
+    load,
+    told_plainly,
+)
 from asr.cli.options import DetectionThresholdOption, LanguagesOption
 from asr.languages import LANGUAGES
 from asr.option_text import split_list
-from asr.options import TranscribeOptions
+from asr.options import Quantization, TranscribeOptions
 from asr.transcript import LanguageDetection
 
 __all__ = ["detect_language"]
@@ -22,6 +31,7 @@ def detect_language(
     language_threshold: DetectionThresholdOption = 0.0,
     model: ModelOption = "base",
     device: DeviceOption = Device.AUTO,
+    quantization: QuantizationOption = Quantization.AUTO,
 ) -> None:
     """Name the language of recordings: the best ones with their probabilities, one line a file.
 
@@ -32,7 +42,7 @@ def detect_language(
         options = TranscribeOptions(
             languages=split_list(languages or (), param="languages"), language_threshold=language_threshold
         )
-        transcriber = load(model, device)
+        transcriber = load(model, device, quantization)
 
     def detect_one(file: Path) -> None:
         detection = transcriber.detect_language(

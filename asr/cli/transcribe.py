@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from asr.cli import options as opt
-from asr.cli.console import Device, DeviceOption, FilesArgument, ModelOption, each, load, report, stderr, told_plainly
+from asr.cli.console import (
+    Device,
+    DeviceOption,
+    FilesArgument,
+    ModelOption,
+    QuantizationOption,
+    each,
+    load,
+    report,
+    stderr,
+    told_plainly,
+)
 from asr.errors import InvalidOptionError
 from asr.formats import Layout, render
 from asr.languages import LANGUAGES
 from asr.option_text import parse_clips, parse_floats, parse_integers, parse_threshold, split_list
-from asr.options import TranscribeOptions
+from asr.options import Quantization, TranscribeOptions
 from asr.tasks import Task
 from asr.transcript import Transcript
 
@@ -30,6 +41,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
     *,
     model: ModelOption = "base",
     device: DeviceOption = Device.AUTO,
+    quantization: QuantizationOption = Quantization.AUTO,
     task: opt.TaskOption = Task.TRANSCRIBE,
     language: opt.LanguageOption = None,
     languages: opt.LanguagesOption = None,
@@ -93,7 +105,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
             compression_ratio_threshold=compression, logprob_threshold=logprob, no_speech_threshold=no_speech,
         )  # fmt: skip
         targets = _targets(files, format_, output_dir)
-        transcriber = load(model, device)
+        transcriber = load(model, device, quantization)
 
     def transcribe_one(file: Path) -> None:
         transcript = _with_progress(transcriber, file, options)

@@ -1,6 +1,5 @@
 """Audio windows in, tokens out: the loop, its rules and its search strategies. Knows no recording longer than 30 s."""
 
-from asr.decoding.loop import Decoder
 from asr.decoding.types import (
     BeamSearch,
     DecodeRequest,
@@ -16,7 +15,6 @@ from asr.decoding.types import (
 __all__ = [
     "BeamSearch",
     "DecodeRequest",
-    "Decoder",
     "DecodingOptions",
     "DecodingResult",
     "Greedy",

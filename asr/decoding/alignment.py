@@ -1,14 +1,10 @@
-"""Where each text token was heard. In: audio features and texts of windows. Out: a ``TokenTime`` for each token.
+"""Where each text token was heard. In: what the alignment heads saw. Out: a ``TokenTime`` for each token.
 
-A second look at what was decoded: all windows go through the decoder once more, side by side, with their text given.
-The cross-attention of the alignment heads shows where the model listened as it spoke each token, and dynamic time
-warping finds the best way through it on which time only moves on. Knows no words, no search, no recording.
-Shapes: R windows, T tokens, S audio positions of 20 ms, H heads, D = head width, C width, V vocabulary.
+A second look at what was decoded: its text goes through the decoder once more, all at once. The cross-attention of the
+alignment heads shows where the model listened as it spoke each token, and dynamic time warping finds the best way
+through it on which time only moves on. Knows no words, no search, no recording.
+Shapes: T tokens, S audio positions of 20 ms, H heads.
 """
-
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the name that every torch code base uses)
 
+from asr.decoding.steps import Heard
 from asr.decoding.types import TokenTime
 from asr.errors import CheckpointError
 from asr.features import FRAMES_PER_SECOND
-from asr.model import ModelDimensions, Whisper
+from asr.model import ModelDimensions
 
-__all__ = ["HeadSet", "SpokenText", "align_texts", "alignment_heads", "median_filter", "warp"]
+__all__ = ["HeadSet", "alignment_heads", "find_starts", "median_filter", "place_tokens", "warp"]
 
 FRAMES_PER_POSITION = 2  # the encoder's second convolution has stride 2
 POSITION_S = FRAMES_PER_POSITION / FRAMES_PER_SECOND  # 20 ms
@@ -29,18 +26,6 @@ MEDIAN_WIDTH = 7  # positions: what is shorter than 80 ms is no word but a flick
 
 HeadSet = tuple[tuple[int, int], ...]
 """(layer, head) pairs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpokenText:
-    """What was said in one window."""
-
-    prompt: tuple[int, ...]
-    """The start sequence that the text follows."""
-    tokens: tuple[int, ...]
-    """Text tokens, at least one."""
-    n_frames: int
-    """Of audio (10 ms) in the window, padding left out."""
 
 
 def alignment_heads(heads: HeadSet, dims: ModelDimensions) -> HeadSet:
@@ -58,41 +43,24 @@ def alignment_heads(heads: HeadSet, dims: ModelDimensions) -> HeadSet:
     return heads or tuple((layer, head) for layer in upper for head in range(dims.n_text_head))
 
 
-@torch.inference_mode()
-def align_texts(
-    model: Whisper, heads: HeadSet, features_RSC: Tensor, texts: Sequence[SpokenText], *, eot: int
-) -> list[tuple[TokenTime, ...]]:
-    """Place every token of every text; ``features_RSC`` are the windows' audio features, one for each text.
+def place_tokens(heard: Heard, *, n_text: int) -> tuple[TokenTime, ...]:
+    """Times of ``n_text`` text tokens from a reading that ended with the end token.
 
-    The times of a text move on only: each token ends where the next one starts. Tokens past the text context of the
-    model (448 with the prompt) stand at the end of those before them, with probability 0.
+    The times of a text move on only: each token ends where the next one starts. Tokens that were not read, since the
+    model's text context is too short, stand at the end of those before them, with probability 0.
     """
-    if not texts:
-        return []
-    n_text_ctx = model.dims.n_text_ctx
-    rows = [[*(*text.prompt, *text.tokens)[: n_text_ctx - 1], eot] for text in texts]
-    longest = max(len(row) for row in rows)
-    # Padding stands on the right, where no real token looks.
-    tokens_RT = torch.tensor([row + [eot] * (longest - len(row)) for row in rows], device=features_RSC.device)
-    heard = _HeardMatrices(
-        heads,
-        # A row of attention belongs to the token that it predicts: it begins at the prompt's last token.
-        first_rows=[len(text.prompt) - 1 for text in texts],
-        n_tokens=[len(row) for row in rows],
-        n_positions=[max(text.n_frames // FRAMES_PER_POSITION, 1) for text in texts],
-    )
-    cache = model.decoder.new_cache(features_RSC, [0] * len(texts))
-    hidden_RTC = model.decoder(tokens_RT, cache, heard.watch)
-    aligned = []
-    for text, row, hidden_TC, matrix_TS in zip(texts, rows, hidden_RTC, heard.matrices, strict=True):
-        n_prompt = len(text.prompt)
-        n_placed = len(row) - n_prompt - 1
-        logits_TV = model.decoder.logits(hidden_TC[n_prompt - 1 : n_prompt - 1 + n_placed])
-        placed = torch.tensor(text.tokens[:n_placed], device=logits_TV.device)
-        probabilities = logits_TV[:, :eot].softmax(dim=-1).gather(1, placed[:, None])[:, 0].tolist()
-        starts = warp(-matrix_TS.double().cpu().numpy()) * POSITION_S
-        aligned.append(_token_times(starts.tolist(), probabilities, n_tokens=len(text.tokens)))
-    return aligned
+    starts = [start * POSITION_S for start in heard.starts]
+    return _token_times(starts, list(heard.probabilities[:-1]), n_tokens=n_text)
+
+
+def find_starts(weights_HTS: Tensor, *, first: int, n_positions: int) -> list[int]:
+    """The position where each token behind ``first`` begins, from where the heads listened as they spoke each token.
+
+    A row of attention belongs to the token that it predicts.
+    """
+    matrix_TS = _heard_matrix(weights_HTS[:, :, :n_positions], first)
+    starts: list[int] = warp(-matrix_TS.double().numpy()).tolist()
+    return starts
 
 
 def _token_times(starts: list[float], probabilities: list[float], *, n_tokens: int) -> tuple[TokenTime, ...]:
@@ -105,34 +73,20 @@ def _token_times(starts: list[float], probabilities: list[float], *, n_tokens: i
     return (*times, *[beyond] * (n_tokens - len(times)))
 
 
-class _HeardMatrices:
-    """Watches a forward pass and adds up, window by window, where the alignment heads listen.
+def _heard_matrix(weights_HTS: Tensor, first_row: int) -> Tensor:
+    """(T - first_row - 1, S): how much more than usual the heads listen to each position, summed over them.
 
-    ``matrices`` holds for each window (T, S): for every token to be predicted (the prompt's last one predicts the
-    first of the text) how much more than usual the heads listen to each position. One head at a time, so that memory
-    does not grow with their number.
+    One head at a time, so that memory does not grow with their number.
     """
-
-    def __init__(
-        self, heads: HeadSet, *, first_rows: Sequence[int], n_tokens: Sequence[int], n_positions: Sequence[int]
-    ) -> None:
-        self._heads: dict[int, list[int]] = defaultdict(list)
-        for layer, head in heads:
-            self._heads[layer].append(head)
-        self._shapes = list(zip(first_rows, n_tokens, n_positions, strict=True))
-        self.matrices = [torch.zeros(end - 1 - first, width) for first, end, width in self._shapes]
-
-    def watch(self, layer: int, queries_RHTD: Tensor, keys_RHSD: Tensor) -> None:
-        """See AttentionWatcher."""
-        for window, (first_row, n_tokens, n_positions) in enumerate(self._shapes):
-            for head in self._heads.get(layer, ()):
-                # float32 whatever the model computes in: a softmax over 1,500 places needs it.
-                query_TD = queries_RHTD[window, head, :n_tokens].float()
-                key_SD = keys_RHSD[window, head, :n_positions].float()
-                weights_TS = (query_TD @ key_SD.t() / query_TD.shape[-1] ** 0.5).softmax(dim=-1)
-                std, mean = torch.std_mean(weights_TS, dim=0, correction=0)
-                unusual_TS = (weights_TS - mean) / std.clamp(min=torch.finfo(std.dtype).tiny)
-                self.matrices[window] += median_filter(unusual_TS[first_row:-1], MEDIAN_WIDTH).cpu()
+    n_tokens, n_positions = weights_HTS.shape[1:]
+    tiny = torch.finfo(weights_HTS.dtype).tiny  # where padding took all, nothing is left to be divided
+    matrix = torch.zeros(n_tokens - 1 - first_row, n_positions)
+    for weights_TS in weights_HTS:
+        within_TS = weights_TS / weights_TS.sum(dim=1, keepdim=True).clamp(min=tiny)  # what padding took is left out
+        std, mean = torch.std_mean(within_TS, dim=0, correction=0)
+        unusual_TS = (within_TS - mean) / std.clamp(min=tiny)
+        matrix += median_filter(unusual_TS[first_row:-1], MEDIAN_WIDTH)
+    return matrix
 
 
 def median_filter(x: Tensor, width: int) -> Tensor:

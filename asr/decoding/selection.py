@@ -1,16 +1,15 @@
-"""Which token each row takes, and which hypothesis wins. In: filtered logits. Out: next tokens, then the winner.
+"""Which token each row takes, and which hypothesis wins. In: candidates. Out: next tokens, then the winner.
 
 One selector a window: it owns the window's ``width`` rows. Knows no model, no cache and no other window.
-Shapes: W = width rows of this window, V vocabulary.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-from torch import Tensor
-
+from asr.decoding.rules import Rules
+from asr.decoding.steps import Candidate, Choice
 from asr.decoding.types import BeamSearch, Greedy, Sampling, Strategy
 
 __all__ = ["Hypothesis", "Selector", "Step", "selector_for"]
@@ -45,8 +44,11 @@ class Selector(Protocol):
     rows: list[list[int]]
     """Each row's tokens so far, after the prompt; those of a finished row end with the end token."""
 
-    def step(self, logits_WV: Tensor) -> Step:
-        """Choose the next tokens from filtered logits."""
+    def choices(self, rules: Rules) -> list[Choice]:
+        """What it wants to know of the next tokens; at first there is one row, the prompt's."""
+
+    def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
+        """Take the next tokens from the answers to ``choices``."""
 
     def best(self) -> Hypothesis:
         """The winner among what is finished, or cut short."""
@@ -60,11 +62,14 @@ class GreedySelector:
         self.rows: list[list[int]] = [[]]
         self._sum_logprob = 0.0
 
-    def step(self, logits_WV: Tensor) -> Step:
+    def choices(self, rules: Rules) -> list[Choice]:
         """See Selector."""
-        best = logits_WV[0].argmax()
-        self._sum_logprob += float(logits_WV[0, best] - logits_WV[0].logsumexp(dim=0))
-        token = int(best)
+        return [Choice(row=0, rules=rules.after(self.rows[0]))]
+
+    def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
+        """See Selector."""
+        token, logprob = candidates[0][0]
+        self._sum_logprob += logprob
         self.rows[0].append(token)
         return Step((token,), (0,), done=token == self._eot)
 
@@ -81,26 +86,34 @@ class SamplingSelector:
         self._eot = eot
         self.rows: list[list[int]] = [[] for _ in range(strategy.best_of)]
         self._sum_logprobs = [0.0] * strategy.best_of
-        self._generator = torch.Generator()
-        if strategy.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(strategy.seed)
+        self._random = random.Random(strategy.seed)  # noqa: S311 (no secret)
 
-    def step(self, logits_WV: Tensor) -> Step:
+    def choices(self, rules: Rules) -> list[Choice]:
         """See Selector."""
-        probabilities = (logits_WV / self._strategy.temperature).softmax(dim=-1).cpu()
-        drawn = torch.multinomial(probabilities, 1, generator=self._generator)[:, 0]
-        logprobs = logits_WV.log_softmax(dim=-1).cpu().gather(1, drawn[:, None])[:, 0].tolist()
+        is_first = not self.rows[0]
+        return [
+            Choice(
+                row=0 if is_first else place,
+                rules=rules.after(row),
+                temperature=self._strategy.temperature,
+                draw=self._random.random(),
+            )
+            for place, row in enumerate(self.rows)
+        ]
+
+    def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
+        """See Selector."""
+        is_first = not self.rows[0]
         tokens = []
-        for row, token in enumerate(drawn.tolist()):
+        for row, [(token, logprob)] in enumerate(candidates):
             finished = self.rows[row][-1:] == [self._eot]
             tokens.append(self._eot if finished else token)
             if not finished:
                 self.rows[row].append(token)
-                self._sum_logprobs[row] += logprobs[row]
+                self._sum_logprobs[row] += logprob
         done = all(row[-1] == self._eot for row in self.rows)
-        return Step(tuple(tokens), tuple(range(len(tokens))), done=done)
+        sources = (0,) * len(tokens) if is_first else tuple(range(len(tokens)))
+        return Step(tuple(tokens), sources, done=done)
 
     def best(self) -> Hypothesis:
         """See Selector."""
@@ -121,24 +134,25 @@ class BeamSelector:
         self._sum_logprobs = [0.0] * strategy.beam_size
         self._finished: list[Hypothesis] = []
 
-    def step(self, logits_WV: Tensor) -> Step:
+    def choices(self, rules: Rules) -> list[Choice]:
+        """See Selector."""
+        # All beams are the same before the first token: looking at one keeps them from finding the same thing.
+        rows = self.rows if self.rows[0] else self.rows[:1]
+        # One more than the beam: even when the best is the end token, enough remain.
+        n_best = self._strategy.beam_size + 1
+        return [Choice(row=place, rules=rules.after(row), n_best=n_best) for place, row in enumerate(rows)]
+
+    def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
         """See Selector."""
         beam_size = self._strategy.beam_size
-        # All beams are the same before the first token: looking at one keeps them from finding the same thing.
-        n_rows = 1 if not self.rows[0] else beam_size
-        logprobs_WV = logits_WV[:n_rows].log_softmax(dim=-1)
-        # One more than the beam: even when the best is the end token, enough remain.
-        top = logprobs_WV.topk(beam_size + 1, dim=-1)
-        candidates = [
+        ranked = [
             (self._sum_logprobs[row] + logprob, row, token)
-            for row, (row_logprobs, row_tokens) in enumerate(
-                zip(top.values.tolist(), top.indices.tolist(), strict=True)
-            )
-            for logprob, token in zip(row_logprobs, row_tokens, strict=True)
+            for row, best in enumerate(candidates)
+            for token, logprob in best
         ]
-        candidates.sort(key=lambda candidate: -candidate[0])
+        ranked.sort(key=lambda candidate: -candidate[0])
         kept: list[tuple[float, int, int]] = []
-        for candidate in candidates:
+        for candidate in ranked:
             total, row, token = candidate
             if token == self._eot:
                 if len(self._finished) < self._strategy.max_candidates:

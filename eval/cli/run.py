@@ -20,6 +20,7 @@ from eval.cli.target_options import (
     OpenAIOption,
     PeerOption,
     PlanOption,
+    QuantizationOption,
     SeedOption,
     ServerOption,
     TemperatureOption,
@@ -53,6 +54,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     no_vad: NoVadOption = False,
     word_timestamps: WordTimestampsOption = False,
     peer: PeerOption = None,
+    quantization: QuantizationOption = None,
 ) -> None:
     """Transcribe a corpus, one line of DIR/hypotheses.jsonl a clip.
 
@@ -102,7 +104,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     with reported_errors(continues=True):
         clips = open_clips(corpus, only or [])
         run_plan = RunPlan(corpus=clips, options=options, job=task, language_mode=language)
-        target = make_target(model, server, openai, api_key_env=api_key_env, peer=peer)
+        target = make_target(model, server, openai, api_key_env=api_key_env, peer=peer, quantization=quantization)
         with ProgressBar() as progress:
             summary = run_corpus(run_plan, target, out, progress)
     _print_summary(summary, out)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import InvalidOptionError
-from asr.options import DEFAULT_TEMPERATURES, Plan, TranscribeOptions
+from asr.options import DEFAULT_TEMPERATURES, Plan, Quantization, TranscribeOptions
 from eval.errors import TargetUnavailableError
 from eval.runner import LanguageMode
 from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
@@ -25,6 +25,7 @@ __all__ = [
     "OpenAIOption",
     "PeerOption",
     "PlanOption",
+    "QuantizationOption",
     "SeedOption",
     "ServerOption",
     "TemperatureOption",
@@ -93,6 +94,10 @@ PlanOption = Annotated[
     Plan | None, typer.Option(help=f"How long recordings are walked.  [default: {TranscribeOptions().plan.value}]")
 ]
 NoVadOption = Annotated[bool, typer.Option("--no-vad", help="Decode also where nobody seems to speak.")]
+QuantizationOption = Annotated[
+    Quantization | None,
+    typer.Option(help="int8 or none; auto: int8 on a CPU with AVX-512 VNNI.  [default: auto]"),
+]
 WordTimestampsOption = Annotated[bool, typer.Option("--word-timestamps", help="Ask for each word's time, and keep it.")]
 
 
@@ -135,6 +140,7 @@ def make_target(
     *,
     api_key_env: str | None = None,
     peer: str | None = None,
+    quantization: Quantization | None = None,
 ) -> Target:
     """A model loaded here, an Auricle service, an OpenAI-compatible address, or a peer.
 
@@ -144,6 +150,8 @@ def make_target(
     given = [f"--{name} {value}" for name, value in addresses.items() if value is not None]
     if len(given) > 1:
         raise typer.BadParameter(f"got {' and '.join(given)}, expected one of them")
+    if quantization is not None and given:
+        raise typer.BadParameter(f"got --quantization with {given[0]}; only a model loaded here takes it")
     if api_key_env is not None and openai is None:
         raise typer.BadParameter("got --api-key-env without --openai; only that sends a key")
     if openai is not None:
@@ -156,7 +164,7 @@ def make_target(
         from eval.peers import open_peer, split_peer
 
         return open_peer(*split_peer(peer), model or DEFAULT_MODEL)
-    return LocalTarget.load(model or DEFAULT_MODEL)
+    return LocalTarget.load(model or DEFAULT_MODEL, quantization or Quantization.AUTO)
 
 
 def _temperatures(value: str) -> tuple[float, ...]:

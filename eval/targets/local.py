@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from asr.errors import AuricleError
-from asr.options import TranscribeOptions
+from asr.options import Quantization, TranscribeOptions
 from eval.errors import ClipError, TargetUnavailableError
 from eval.targets.types import PhaseTimes, Reply, package_version
 
@@ -25,12 +25,12 @@ class LocalTarget:
         self._transcriber = transcriber
 
     @classmethod
-    def load(cls, model: str) -> Self:
+    def load(cls, model: str, quantization: Quantization = Quantization.AUTO) -> Self:
         """Load a model by name or path. Raises TargetUnavailableError."""
         from asr.transcriber import Transcriber
 
         try:
-            return cls(Transcriber.load(model))
+            return cls(Transcriber.load(model, quantization=quantization))
         except AuricleError as error:
             raise TargetUnavailableError(f"--model {model}: {error}") from error
 
@@ -40,6 +40,7 @@ class LocalTarget:
             "target": "local",
             "model": self._transcriber.model_name,
             "model_hash": self._transcriber.model_hash,
+            "precision": self._transcriber.precision,
             "versions": {"auricle": package_version("auricle"), "torch": package_version("torch")},
         }
 

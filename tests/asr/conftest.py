@@ -1,7 +1,9 @@
 """A tiny random model and its tokenizer: everything but the words can be tested without real weights."""
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,10 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding import DecodingResult
+from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
+from asr.decoding.alignment import alignment_heads
 from asr.decoding.types import TokenTime
+from asr.engine import Engine
+from asr.engine.backend import Backend, Part
+from asr.engine.torch_backend import TorchBackend
 from asr.longform import LanguageWindow, LongFormSession, Window
 from asr.model import ModelDimensions, Whisper
+from asr.prompt import TaskPrompt
+from asr.tasks import Task
 from asr.tokenizer import N_SPECIALS_AFTER_LANGUAGES, N_TIMESTAMPS, Tokenizer
 from asr.transcript import Segment
 from asr.voice_activity import FRAME_S, VoiceActivity
@@ -75,17 +83,177 @@ def tokenizer(tokenizer_path) -> Tokenizer:
     return Tokenizer(tokenizer_path, n_vocab=N_VOCAB)
 
 
-def random_model(dims: ModelDimensions, seed: int = 0) -> Whisper:
-    torch.manual_seed(seed)
-    model = Whisper(dims)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return model.eval().requires_grad_(False)
+@pytest.fixture(scope="session")
+def random_model() -> Callable[..., Whisper]:
+    def build(dims: ModelDimensions, *, std: float = 0.3) -> Whisper:
+        torch.manual_seed(0)
+        model = Whisper(dims)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=std)
+        return model.eval().requires_grad_(False)
+
+    return build
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_dims) -> Whisper:
+def tiny_model(tiny_dims, random_model) -> Whisper:
     return random_model(tiny_dims)
+
+
+@pytest.fixture
+def tiny_engine(tiny_model, tokenizer) -> Engine:
+    """A new one for each test, in float32; its heads are those of the upper layer."""
+    return Engine(TorchBackend(tiny_model, alignment_heads((), tiny_model.dims)), tokenizer)
+
+
+# --- windows that have nothing in common ---
+
+
+@pytest.fixture(scope="session")
+def strangers() -> Callable[..., list[DecodeRequest]]:
+    """Prompts of unequal length, languages, tasks and strategies of equal and unequal width, long and short windows."""
+
+    def build(*, token_times: bool = False) -> list[DecodeRequest]:
+        def request(seed: int, strategy: Strategy, *, n_frames: int = 3000, max_tokens: int = 8, **prompt):
+            return DecodeRequest(
+                mel=torch.randn(80, n_frames, generator=torch.Generator().manual_seed(seed)),
+                prompt=TaskPrompt(**{"language": "en"} | prompt),
+                options=DecodingOptions(strategy=strategy, max_tokens=max_tokens, token_times=token_times),
+            )
+
+        return [
+            request(0, Greedy()),
+            request(1, BeamSearch(beam_size=3), n_frames=700, language="de", context=(5, 6, 7, 8)),
+            request(2, Sampling(temperature=0.8, best_of=3, seed=5), task=Task.TRANSLATE, language="fr"),
+            request(3, Greedy(), context=tuple(range(100)), max_tokens=5),
+            request(4, BeamSearch(beam_size=5, patience=2.0), timestamps=False, max_tokens=7),
+            request(5, Sampling(temperature=1.0, seed=9), language=None),
+            request(6, Greedy(), n_frames=2999, language="ja", timestamps=False, context=(1,)),
+            request(7, BeamSearch(beam_size=3, length_penalty=0.6), language=None, context=(2, 3)),
+        ]
+
+    return build
+
+
+# --- one row in one pass, slow and obvious: what memories of any kind are held against ---
+
+
+class NaiveMemory:
+    """Nothing is remembered: all tokens of one row come at once, and each sees itself and those before it."""
+
+    def __init__(self, model: Whisper, features_SC: torch.Tensor) -> None:
+        self._n_head = model.dims.n_text_head
+        crosses = [block.cross_attn for block in model.decoder.blocks]
+        self._audio = [(cross.key(features_SC), cross.value(features_SC)) for cross in crosses]
+
+    def attend_past(
+        self, _layer: int, query_MC: torch.Tensor, key_MC: torch.Tensor, value_MC: torch.Tensor
+    ) -> torch.Tensor:
+        future = torch.ones(len(query_MC), len(query_MC), dtype=torch.bool).triu(1)
+        return self._attend(query_MC, key_MC, value_MC, future)
+
+    def attend_audio(self, layer: int, query_MC: torch.Tensor) -> torch.Tensor:
+        key_SC, value_SC = self._audio[layer]
+        return self._attend(query_MC, key_SC, value_SC, torch.zeros(len(query_MC), len(key_SC), dtype=torch.bool))
+
+    def _attend(
+        self, query_MC: torch.Tensor, key_SC: torch.Tensor, value_SC: torch.Tensor, is_hidden: torch.Tensor
+    ) -> torch.Tensor:
+        heads = zip(*(x.chunk(self._n_head, dim=1) for x in (query_MC, key_SC, value_SC)), strict=True)
+        mixed = []
+        for query, key, value in heads:
+            scores = query @ key.T / math.sqrt(query.shape[1])
+            mixed.append(scores.masked_fill(is_hidden, float("-inf")).softmax(dim=1) @ value)
+        return torch.cat(mixed, dim=1)
+
+
+@pytest.fixture(scope="session")
+def hidden_states() -> Callable[..., torch.Tensor]:
+    """(T, C) of the tokens of one row that hears ``features_SC``."""
+
+    @torch.inference_mode()
+    def run(model: Whisper, features_SC: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
+        memory = NaiveMemory(model, features_SC)
+        return model.decoder(torch.tensor(tokens), torch.arange(len(tokens)), memory)
+
+    return run
+
+
+# --- a backend in company: windows that come and go, rows of unequal position that continue one another ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a backend said of one token."""
+
+    window: int
+    """Place among the Mel spectrograms."""
+    tokens: tuple[int, ...]
+    """Of the row, from its beginning to this one."""
+    logits: np.ndarray
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    window: int
+    encoded: object
+    rows: list[int]
+    texts: list[tuple[int, ...]]
+    """One a row; none before the prompt."""
+
+
+@pytest.fixture(scope="session")
+def company_of() -> Callable[..., list[Answer]]:
+    """Drive a backend at random: what windows ask of it when many are decoded side by side, and what it answers."""
+
+    @torch.inference_mode()
+    def drive(backend: Backend, mels: Sequence[torch.Tensor], *, seed: int = 0, n_rounds: int = 30) -> list[Answer]:
+        rng = random.Random(seed)  # noqa: S311 (a test)
+        answers: list[Answer] = []
+        groups: list[_Group] = []
+
+        def new_tokens(n: int) -> list[int]:
+            return [rng.randrange(backend.dims.n_vocab) for _ in range(n)]
+
+        for _ in range(n_rounds):
+            if len(groups) < 4:
+                window, width = rng.randrange(len(mels)), rng.randint(1, 5)
+                groups.append(_Group(window, backend.encode(mels[window]), backend.take_rows(width), []))
+            asked = rng.sample(groups, rng.randint(1, len(groups)))
+            parts, wanted = [], []
+            for group in asked:
+                position = len(group.texts[0]) if group.texts else 0
+                if not group.texts:  # the prompt, in one row
+                    tokens, sources, group.texts = [new_tokens(rng.randint(1, 12))], None, [()]
+                else:
+                    n_new = rng.choice((1, 1, 1, 3))
+                    tokens = [new_tokens(n_new) for _ in group.rows]
+                    sources = [rng.randrange(len(group.texts)) for _ in group.rows]
+                    if len(group.texts) == len(group.rows) and rng.random() < 0.3:
+                        sources = None  # each its own
+                    group.texts = [group.texts[i] for i in sources or range(len(group.rows))]
+                group.texts = [(*text, *new) for text, new in zip(group.texts, tokens, strict=True)]
+                places = [(row, place) for row in range(len(tokens)) for place in range(len(tokens[0]))]
+                places = sorted(rng.sample(places, rng.randint(1, len(places))))
+                wanted += [(group, group.texts[row][: position + place + 1]) for row, place in places]
+                parts.append(
+                    Part(
+                        window=group.encoded, rows=group.rows[: len(tokens)], tokens=tokens, position=position,
+                        sources=None if sources is None else [group.rows[source] for source in sources],
+                        wanted=places,
+                    )
+                )  # fmt: skip
+            logits = backend.extend(parts)
+            answers += [
+                Answer(window=group.window, tokens=tokens, logits=backend.logits(logits, place))
+                for place, (group, tokens) in enumerate(wanted)
+            ]
+            for group in [each for each in asked if len(each.texts[0]) > 16 or rng.random() < 0.15]:
+                backend.free_rows(group.rows)
+                groups.remove(group)
+        return answers
+
+    return drive
 
 
 # --- long recordings without a model: results and voice activity written by hand ---

@@ -497,7 +497,7 @@ def test_a_damaged_own_header_is_refused(tmp_path, state, dims):
 
 
 @torch.inference_mode()
-def test_every_format_loads_into_the_same_model(tmp_path, state):
+def test_every_format_loads_into_the_same_model(tmp_path, state, hidden_states):
     folders = [tmp_path / name for name in ("ct2", "hf", "pt", "own")]
     for folder in folders[:3]:
         folder.mkdir()
@@ -507,10 +507,10 @@ def test_every_format_loads_into_the_same_model(tmp_path, state):
     save_checkpoint(read_checkpoint(folders[0]), folders[3])
     reference = Whisper(DIMS).eval()
     reference.load_state_dict(state)
-    mel, tokens = torch.randn(1, 4, 12), torch.tensor([[1, 5, 9]])
+    mel = torch.randn(1, 4, 12)
 
     def hidden(model: Whisper) -> torch.Tensor:
-        return model.decoder(tokens, model.decoder.new_cache(model.encoder(mel), [0]))
+        return hidden_states(model, model.encoder(mel)[0], [1, 5, 9])
 
     for path, sha256 in zip(
         [*folders[:2], folders[2] / "mine.pt", folders[3]], [None, None, digest, None], strict=True

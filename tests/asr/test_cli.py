@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io.wavfile
-import torch
 import typer
 from typer.testing import CliRunner, Result
 
 from asr.checkpoint import Checkpoint
 from asr.cli import app
+from asr.engine.loading import load_engine
 from asr.errors import CorruptAudioError
 from asr.features import SAMPLE_RATE
 from asr.formats import FORMATS, Layout
 from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
+from asr.tokenizer import Tokenizer
 from asr.transcriber import Progress, Transcriber
 from asr.transcript import LanguageDetection, LanguageSpan, Segment, Suppressed, Timing, Transcript
 
@@ -353,7 +354,9 @@ def tiny(monkeypatch, tiny_model, tokenizer_path) -> None:
         dims=tiny_model.dims, state_dict=tiny_model.state_dict(), tokenizer_path=tokenizer_path,
         alignment_heads=((1, 0), (1, 1)), source_sha256="0" * 64,
     )  # fmt: skip
-    transcriber = Transcriber(checkpoint, name="tiny", device=torch.device("cpu"), dtype=torch.float32)
+    tokenizer = Tokenizer(tokenizer_path, n_vocab=tiny_model.dims.n_vocab)
+    engine = load_engine(checkpoint, tokenizer, device="cpu", quantization="none")
+    transcriber = Transcriber(checkpoint, engine, name="tiny")
     monkeypatch.setattr(Transcriber, "load", lambda *_, **__: transcriber)
 
 

@@ -15,8 +15,10 @@ import torch
 
 from asr.audio import load_audio
 from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, Greedy, Strategy
-from asr.decoding.logit_filters import filters_for
-from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from asr.decoding.rules import rules_for
+from asr.engine.backend import Part
+from asr.engine.torch_backend import apply_rules
+from asr.features import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from asr.prompt import TaskPrompt
 from asr.tasks import Task
 from asr.transcriber import Transcriber
@@ -50,20 +52,24 @@ def check_mel(mel: torch.Tensor, expected: dict) -> None:
     assert [float(value) for value in values] == pytest.approx(reference, abs=1e-4)
 
 
+@torch.inference_mode()
 def margin_where_they_part(
     transcriber: Transcriber, request: DecodeRequest, got: list[int], expected: list[int]
 ) -> float:
     """Difference of log-probability between the two tokens at the first place where greedy answers differ."""
     place = next(i for i, pair in enumerate(zip_longest(got, expected)) if pair[0] != pair[1])
-    tokenizer, model = transcriber.tokenizer, transcriber.decoder.model
+    tokenizer, backend = transcriber.tokenizer, transcriber.engine._backend
     prompt = request.prompt.encode(tokenizer, max_context=0)
-    with torch.inference_mode():
-        cache = model.decoder.new_cache(transcriber.decoder.encode([request.mel]), [0])
-        hidden = model.decoder(torch.tensor([[*prompt, *expected[:place]]]), cache)
-        logits = model.decoder.logits(hidden[:, -1])
-        for logit_filter in filters_for(request, tokenizer, model.device):
-            logit_filter.apply(logits, [expected[:place]])
-    logprobs = logits[0].log_softmax(0)
+    tokens = [*prompt, *expected[:place]]
+    rows = backend.take_rows(1)
+    part = Part(
+        window=backend.encode(pad_or_trim(request.mel, N_FRAMES)), rows=rows, tokens=[tokens], position=0,
+        sources=None, wanted=[(0, len(tokens) - 1)],
+    )  # fmt: skip
+    [logits] = backend.extend([part])
+    backend.free_rows(rows)
+    apply_rules(logits, rules_for(request, tokenizer).after(expected[:place]))
+    logprobs = logits.log_softmax(0)
     ours, theirs = ([*tokens, tokenizer.eot][place] for tokens in (got, expected))
     return abs(float(logprobs[ours] - logprobs[theirs]))
 
@@ -102,7 +108,7 @@ def test_tokens_and_probabilities_equal_the_reference(model, shared, request):
         for clip, mel in zip(batch, mels, strict=True):
             check_mel(mel, clip["mel"])
         if model == "base":
-            for clip, probabilities in zip(batch, transcriber.decoder.detect_language(mels), strict=True):
+            for clip, probabilities in zip(batch, transcriber.engine.detect_language(mels), strict=True):
                 got = {code: probabilities[code] for code in clip["language_probs"]}
                 assert got == pytest.approx(clip["language_probs"], abs=TOLERANCE), clip["id"]
         for name, (task, strategy) in STRATEGIES.items():
@@ -115,7 +121,7 @@ def test_tokens_and_probabilities_equal_the_reference(model, shared, request):
                 )
                 for clip, mel in chosen
             ]
-            results = transcriber.decoder.decode(requests)
+            results = transcriber.engine.decode(requests)
             for (clip, _), asked, result in zip(chosen, requests, results, strict=True):
                 found += differences(transcriber, clip, name, asked, result)
     assert not found, "\n".join(found)

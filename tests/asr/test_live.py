@@ -1,4 +1,4 @@
-"""The synchronous driver: what it hands to the decoder, and with real weights, what comes out of a stream."""
+"""The synchronous driver: what it hands to the engine, and with real weights, what comes out of a stream."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from asr.audio import Waveform, load_audio
-from asr.decoding import Decoder, DecodeRequest, DecodingResult, TokenTime
+from asr.decoding import DecodeRequest, DecodingResult, TokenTime
+from asr.engine import Engine
+from asr.engine.torch_backend import TorchBackend
 from asr.errors import InvalidOptionError, UnsupportedLanguageError
 from asr.live import LiveTranscriber, RecentSpeech
 from asr.options import TranscribeOptions
@@ -20,11 +22,11 @@ SECOND = 16_000
 NO_VAD = StreamingOptions(language="en", vad=False)
 
 
-class CountingDecoder(Decoder):
+class CountingEngine(Engine):
     """Says " tick" at each whole second of a window; remembers how many frames each window had."""
 
     def __init__(self, model, tokenizer) -> None:
-        super().__init__(model, tokenizer)
+        super().__init__(TorchBackend(model, ()), tokenizer)
         self.n_frames: list[int] = []
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodingResult]:
@@ -56,8 +58,8 @@ def feed_all(live: LiveTranscriber, samples: np.ndarray, n_chunk: int = 1_600) -
 
 
 @pytest.fixture
-def counting(tiny_model, tokenizer) -> CountingDecoder:
-    return CountingDecoder(tiny_model, tokenizer)
+def counting(tiny_model, tokenizer) -> CountingEngine:
+    return CountingEngine(tiny_model, tokenizer)
 
 
 def test_windows_grow_by_a_step(counting):
@@ -78,9 +80,9 @@ def test_audio_that_no_window_needs_is_dropped(counting):
     assert max(counting.n_frames) <= 2_800
 
 
-def test_voice_activity_needs_a_listener(tiny_model, tokenizer):
+def test_voice_activity_needs_a_listener(tiny_engine):
     with pytest.raises(InvalidOptionError, match="vad"):
-        LiveTranscriber(Decoder(tiny_model, tokenizer), StreamingOptions())
+        LiveTranscriber(tiny_engine, StreamingOptions())
 
 
 def test_recent_speech_is_what_the_whole_recording_would_be():
@@ -105,7 +107,7 @@ def jfk(shared) -> Waveform:
 def test_a_stream_says_what_the_recording_says(tiny_en, jfk):
     greedy = TranscribeOptions(language="en", beam_size=1)
     offline = [normalized(word) for word in tiny_en.transcribe(jfk, greedy).text.split()]
-    live = LiveTranscriber(tiny_en.decoder, StreamingOptions(), listener=RecentSpeech(SpeechDetector()))
+    live = LiveTranscriber(tiny_en.engine, StreamingOptions(), listener=RecentSpeech(SpeechDetector()))
     events = feed_all(live, jfk.samples)
     assert words_of(events) == offline
     assert live.session.language == "en"
@@ -119,6 +121,6 @@ def test_a_stream_says_what_the_recording_says(tiny_en, jfk):
 @pytest.mark.weights
 def test_an_english_only_model_refuses_the_rest(tiny_en):
     with pytest.raises(UnsupportedLanguageError):
-        LiveTranscriber(tiny_en.decoder, StreamingOptions(language="de", vad=False))
+        LiveTranscriber(tiny_en.engine, StreamingOptions(language="de", vad=False))
     with pytest.raises(InvalidOptionError, match="English-only"):
-        LiveTranscriber(tiny_en.decoder, StreamingOptions(task=Task.TRANSLATE, vad=False))
+        LiveTranscriber(tiny_en.engine, StreamingOptions(task=Task.TRANSLATE, vad=False))

@@ -1,8 +1,13 @@
 import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import pytest
 import torch
 
+from asr.engine.backend import Part
+from asr.engine.torch_memory import ROWS_STEP, PartMemory, RowMemory, TorchWindow
 from asr.errors import CheckpointError
 from asr.model import PRESETS, ModelDimensions, MultiHeadAttention, Whisper, sinusoids
 
@@ -28,7 +33,7 @@ def test_presets_have_the_published_size(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_run_with_every_width(name):
+def test_presets_run_with_every_width(name, hidden_states):
     # The preset's widths, heads, Mel channels and vocabulary, with one layer and a short window.
     dims = PRESETS[name]
     small = ModelDimensions(
@@ -48,8 +53,7 @@ def test_presets_run_with_every_width(name):
     with torch.inference_mode():
         features = model.encoder(torch.zeros(1, dims.n_mels, 16))
         assert features.shape == (1, 8, dims.n_audio_state)
-        cache = model.decoder.new_cache(features, [0])
-        logits = model.decoder.logits(model.decoder(torch.tensor([[1, 2, 3]]), cache)[0])
+        logits = model.decoder.logits(hidden_states(model, features[0], [1, 2, 3]))
     assert logits.shape == (3, dims.n_vocab)
 
 
@@ -84,58 +88,147 @@ def test_logits_are_the_product_with_the_embedding(tiny_model, n_rows):
     torch.testing.assert_close(tiny_model.decoder.logits(hidden), expected, atol=1e-4, rtol=1e-4)
 
 
-def hidden_states(model, features, tokens, step):
-    cache = model.decoder.new_cache(features, [0] * len(features))
-    parts = [model.decoder(tokens[:, i : i + step], cache) for i in range(0, tokens.shape[1], step)]
-    return torch.cat(parts, dim=1)
+# --- the decoder with the memory of rows, against a pass that remembers nothing ---
+
+
+@dataclass(slots=True)
+class Remembering:
+    """A decoder and what its rows remember; row numbers are those that the memory gave out."""
+
+    model: Whisper
+    rows: RowMemory
+    windows: list[TorchWindow]
+
+    @classmethod
+    def of(cls, model: Whisper, features_BSC: torch.Tensor) -> Self:
+        rows = RowMemory(model.dims, device=model.device, dtype=model.dtype)
+        return cls(model, rows, [TorchWindow(model.decoder.project_audio(each[None])) for each in features_BSC])
+
+    def part(self, window: int, rows: list[int], tokens: list[list[int]], position: int, sources=None) -> Part:
+        return Part(
+            window=self.windows[window], rows=rows, tokens=tokens, position=position, sources=sources, wanted=()
+        )
+
+    def hidden(self, *parts: Part) -> torch.Tensor:
+        """(M, C) of all new tokens, row by row."""
+        for part in parts:
+            self.rows.continue_rows(part)
+        memory = PartMemory(self.rows, parts, self.model.dims.n_text_head)
+        tokens = [token for part in parts for row in part.tokens for token in row]
+        return self.model.decoder(torch.tensor(tokens), memory.positions_M, memory)
+
+
+def random_features(n_windows: int) -> torch.Tensor:
+    return torch.randn(n_windows, 20, 32, generator=torch.Generator().manual_seed(1))
+
+
+close = partial(torch.testing.assert_close, atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("step", [1, 2, 5])
-def test_cached_steps_equal_one_pass(tiny_model, step):
-    features = torch.randn(2, 20, 32, generator=torch.Generator().manual_seed(1))
-    tokens = torch.randint(0, 1000, (2, 10), generator=torch.Generator().manual_seed(2))
-    whole = hidden_states(tiny_model, features, tokens, 10)
-    torch.testing.assert_close(hidden_states(tiny_model, features, tokens, step), whole, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("step", [1, 2, 5, 10])
+def test_cached_steps_equal_one_pass(tiny_model, hidden_states, step):
+    features = random_features(2)
+    tokens = torch.randint(0, 1000, (2, 10), generator=torch.Generator().manual_seed(2)).tolist()
+    remembering = Remembering.of(tiny_model, features)
+    rows = remembering.rows.take(2)
+    parts = [
+        remembering.hidden(*(remembering.part(i, [rows[i]], [tokens[i][at : at + step]], at) for i in range(2)))
+        for at in range(0, 10, step)
+    ]
+    for i, got in enumerate(torch.cat([part.unflatten(0, (2, -1)) for part in parts], dim=1)):
+        close(got, hidden_states(tiny_model, features[i], tokens[i]))
 
 
 @torch.inference_mode()
-def test_left_padding_changes_nothing(tiny_model):
-    features = torch.randn(2, 20, 32, generator=torch.Generator().manual_seed(1))
-    short, long = torch.tensor([[7, 8, 9]]), torch.tensor([[1, 2, 3, 4, 5, 6]])
-    alone = tiny_model.decoder(short, tiny_model.decoder.new_cache(features[:1], [0]))
-    both = torch.cat([torch.cat([torch.zeros(1, 3, dtype=torch.long), short], dim=1), long])
-    cache = tiny_model.decoder.new_cache(features, [3, 0])
-    together = tiny_model.decoder(both, cache)
-    torch.testing.assert_close(together[:1, 3:], alone, atol=1e-4, rtol=1e-4)
+def test_prompts_of_unequal_length_side_by_side(tiny_model, hidden_states):
+    """And steps of one beside prompts of the other."""
+    features = random_features(2)
+    short, long = [7, 8, 9], [1, 2, 3, 4, 5, 6]
+    remembering = Remembering.of(tiny_model, features)
+    [first], [second] = remembering.rows.take(1), remembering.rows.take(1)
+    together = remembering.hidden(remembering.part(0, [first], [short], 0), remembering.part(1, [second], [long], 0))
     assert not together.isnan().any()
-    again = tiny_model.decoder(torch.tensor([[10], [11]]), cache)
-    cache_alone = tiny_model.decoder.new_cache(features[:1], [0])
-    tiny_model.decoder(short, cache_alone)
-    torch.testing.assert_close(again[:1], tiny_model.decoder(torch.tensor([[10]]), cache_alone), atol=1e-4, rtol=1e-4)
+    close(together[:3], hidden_states(tiny_model, features[0], short))
+    close(together[3:], hidden_states(tiny_model, features[1], long))
+    again = remembering.hidden(remembering.part(1, [second], [[11]], 6), remembering.part(0, [first], [[10, 12]], 3))
+    close(again[:1], hidden_states(tiny_model, features[1], [*long, 11])[-1:])
+    close(again[1:], hidden_states(tiny_model, features[0], [*short, 10, 12])[-2:])
 
 
 @torch.inference_mode()
-def test_rows_of_a_window_share_its_audio(tiny_model):
-    features = torch.randn(2, 20, 32, generator=torch.Generator().manual_seed(1))
-    cache = tiny_model.decoder.new_cache(features, [0, 0])
-    tiny_model.decoder(torch.tensor([[5], [6]]), cache)
-    cache.select(windows=None, rows=torch.tensor([0, 0, 1, 1]))
-    wide = tiny_model.decoder(torch.tensor([[1], [2], [3], [4]]), cache)
-    for row, (window, first, second) in enumerate([(0, 5, 1), (0, 5, 2), (1, 6, 3), (1, 6, 4)]):
-        alone = hidden_states(tiny_model, features[window : window + 1], torch.tensor([[first, second]]), 2)
-        torch.testing.assert_close(wide[row, 0], alone[0, 1], atol=1e-4, rtol=1e-4)
+def test_rows_of_a_window_share_its_audio_and_its_prompt(tiny_model, hidden_states):
+    features = random_features(2)
+    remembering = Remembering.of(tiny_model, features)
+    rows = [remembering.rows.take(2), remembering.rows.take(2)]
+    remembering.hidden(*(remembering.part(i, rows[i][:1], [[5 + i]], 0) for i in range(2)))
+    wide = remembering.hidden(
+        remembering.part(0, rows[0], [[1], [2]], 1, sources=[rows[0][0]] * 2),
+        remembering.part(1, rows[1], [[3], [4]], 1, sources=[rows[1][0]] * 2),
+    )
+    expected = [(0, 5, 1), (0, 5, 2), (1, 6, 3), (1, 6, 4)]
+    for got, (window, *tokens) in zip(wide, expected, strict=True):
+        close(got, hidden_states(tiny_model, features[window], tokens)[1])
 
 
-def test_cache_grows_past_its_first_capacity(tiny_model):
-    features = torch.randn(1, 20, 32)
-    cache = tiny_model.decoder.new_cache(features, [0])
-    with torch.inference_mode():
-        tiny_model.decoder(torch.zeros(1, 60, dtype=torch.long), cache)
-        key = torch.ones(1, 2, 10, 16)
-        keys, _ = cache.self_attention.append(0, key, key)
-    assert keys.shape == (1, 2, 70, 16)
-    assert (keys[:, :, 60:] == 1).all()
+@torch.inference_mode()
+def test_beams_may_cross_and_both_continue_the_same(tiny_model, hidden_states):
+    features = random_features(1)
+    remembering = Remembering.of(tiny_model, features)
+    rows = remembering.rows.take(3)
+    remembering.hidden(remembering.part(0, rows[:1], [[50, 51]], 0))
+    texts = [[50, 51]] * 3
+    for position, (sources, tokens) in enumerate(
+        [((0, 0, 0), (1, 2, 3)), ((2, 0, 1), (4, 5, 6)), ((1, 1, 0), (7, 8, 9)), ((1, 2, 2), (4, 4, 4))], start=2
+    ):
+        texts = [[*texts[source], token] for source, token in zip(sources, tokens, strict=True)]
+        got = remembering.hidden(
+            remembering.part(0, rows, [[token] for token in tokens], position, sources=[rows[i] for i in sources])
+        )
+        for row, text in zip(got, texts, strict=True):
+            close(row, hidden_states(tiny_model, features[0], text)[-1])
+
+
+@torch.inference_mode()
+def test_memory_grows_past_its_first_rows_and_forgets_nothing(tiny_model, hidden_states):
+    features = random_features(1)
+    remembering = Remembering.of(tiny_model, features)
+    [row] = remembering.rows.take(1)
+    remembering.hidden(remembering.part(0, [row], [[1, 2, 3]], 0))
+    kept = [keys[row, :3].clone() for keys in remembering.rows.keys]
+    more = remembering.rows.take(3 * ROWS_STEP)
+    assert len({row, *more}) == 1 + 3 * ROWS_STEP
+    assert len(remembering.rows.ancestors) == 4 * ROWS_STEP
+    assert all(torch.equal(keys[row, :3], old) for keys, old in zip(remembering.rows.keys, kept, strict=True))
+    got = remembering.hidden(
+        remembering.part(0, [row, more[-1]], [[4], [5]], 3, sources=[row, row]),
+    )
+    for hidden, last in zip(got, (4, 5), strict=True):
+        close(hidden, hidden_states(tiny_model, features[0], [1, 2, 3, last])[-1])
+
+
+@torch.inference_mode()
+def test_a_row_that_is_taken_again_knows_nothing_of_its_last_text(tiny_model, hidden_states):
+    features = random_features(1)
+    remembering = Remembering.of(tiny_model, features)
+    rows = remembering.rows.take(2)
+    remembering.hidden(remembering.part(0, rows, [[1, 2, 3, 4], [5, 6, 7, 8]], 0))
+    for keys in (*remembering.rows.keys, *remembering.rows.values):
+        keys.fill_(float("nan"))  # worse than any text
+    remembering.rows.free(rows)
+    assert remembering.rows.take(2) == rows
+    long = [11, 12, 13, 14, 15, 16]  # beside a short one, where nothing is written yet
+    got = remembering.hidden(remembering.part(0, rows[1:], [[9, 10]], 0), remembering.part(0, rows[:1], [long], 0))
+    close(got[:2], hidden_states(tiny_model, features[0], [9, 10]))
+    close(got[2:], hidden_states(tiny_model, features[0], long))
+
+
+def test_rows_are_given_to_one_at_a_time(tiny_dims):
+    rows = RowMemory(tiny_dims, device=torch.device("cpu"), dtype=torch.float32)
+    first, second = rows.take(3), rows.take(4)
+    assert len({*first, *second}) == 7
+    rows.free(second[:2])
+    assert not {*rows.take(5)} & {*first, *second[2:]}
 
 
 @pytest.mark.parametrize("change", [{"n_mels": 0}, {"n_audio_head": 3}, {"n_vocab": "many"}])

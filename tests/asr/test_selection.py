@@ -3,12 +3,14 @@
 import itertools
 import math
 import random
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from asr.decoding import BeamSearch, Greedy, Sampling
 from asr.decoding.selection import Hypothesis, selector_for
+from asr.decoding.steps import Candidate, Choice, RowRules
 
 EOT = 9
 NEVER = float("-inf")
@@ -23,6 +25,33 @@ def logits_of(table: Table, prefix: tuple[int, ...], n_vocab: int) -> torch.Tens
     return row
 
 
+class NoRules:
+    """In the place of ``Rules``: everything may come. Remembers whose next token was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def after(self, tokens: Sequence[int]) -> RowRules:
+        self.asked.append(list(tokens))
+        return RowRules()
+
+
+def candidates_of(choices: Sequence[Choice], logits_WV: torch.Tensor) -> list[list[Candidate]]:
+    """What a backend answers: the likeliest tokens of a row, or a drawn one, with their log-probabilities."""
+    answers = []
+    for choice in choices:
+        logits = logits_WV[choice.row].double()
+        logprobs = logits.log_softmax(dim=0)
+        if choice.draw is None:
+            top = logprobs.topk(choice.n_best)
+            answers.append(list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
+        else:
+            shares = (logits / choice.temperature).softmax(dim=0)
+            token = int(torch.searchsorted(shares.cumsum(dim=0), choice.draw, right=True).clamp(max=len(shares) - 1))
+            answers.append([(token, float(logprobs[token]))])
+    return answers
+
+
 def search(strategy, table: Table, *, n_steps: int, n_vocab: int = 40):
     selector = selector_for(strategy, EOT)
     n_done = 0
@@ -33,7 +62,7 @@ def search(strategy, table: Table, *, n_steps: int, n_vocab: int = 40):
             logits_of(table, tuple(row), n_vocab) if tuple(row) in table else torch.zeros(n_vocab)
             for row in selector.rows
         ]
-        if selector.step(torch.stack(rows)).done:
+        if selector.step(candidates_of(selector.choices(NoRules()), torch.stack(rows))).done:
             break
     return selector.best(), n_done
 
@@ -62,6 +91,39 @@ def all_hypotheses(table: Table) -> list[Hypothesis]:
 def score(hypothesis: Hypothesis, alpha: float | None) -> float:
     length = len(hypothesis.tokens)
     return hypothesis.sum_logprob / (length if alpha is None else ((5 + length) / 6) ** alpha)
+
+
+# --- what is asked for ---
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n_first", "n_later"),
+    [(Greedy(), 1, 1), (Sampling(temperature=0.7, best_of=3, seed=0), 3, 3), (BeamSearch(beam_size=3), 1, 3)],
+)
+def test_every_choice_is_of_a_row_that_is_there_and_obeys_its_own_history(strategy, n_first, n_later):
+    """At first there is one row, the prompt's; later each row chooses what follows its own tokens."""
+    selector = selector_for(strategy, EOT)
+    logits = torch.randn(strategy.width, 40, generator=torch.Generator().manual_seed(0))
+    logits[:, EOT] = -20
+    for n_choices in (n_first, n_later, n_later):
+        rules = NoRules()
+        histories = [list(row) for row in selector.rows]
+        choices = selector.choices(rules)
+        assert len(choices) == n_choices
+        assert [choice.row for choice in choices] == ([0] * n_choices if not histories[0] else [*range(n_choices)])
+        assert rules.asked == histories[:n_choices]
+        selector.step(candidates_of(choices, logits))
+
+
+def test_what_each_search_asks():
+    (greedy,) = selector_for(Greedy(), EOT).choices(NoRules())
+    assert (greedy.n_best, greedy.draw) == (1, None)
+    samples = selector_for(Sampling(temperature=0.7, best_of=4, seed=0), EOT).choices(NoRules())
+    assert {(sample.n_best, sample.temperature) for sample in samples} == {(1, 0.7)}
+    assert len({sample.draw for sample in samples}) == 4
+    assert all(0 <= sample.draw < 1 for sample in samples)
+    (beams,) = selector_for(BeamSearch(beam_size=4), EOT).choices(NoRules())
+    assert (beams.n_best, beams.draw) == (5, None)  # the end may be among them
 
 
 # --- greedy ---
@@ -107,6 +169,19 @@ def test_samples_follow_the_distribution_and_the_temperature():
         sharpened = {token: p ** (1 / temperature) for token, p in probabilities.items()}
         for token, weight in sharpened.items():
             assert drawn.count(token) / 1500 == pytest.approx(weight / sum(sharpened.values()), abs=0.05)
+
+
+def test_a_finished_sample_stays_finished():
+    """Whatever is drawn for its row: it is fed with ends, and counts no more."""
+    selector = selector_for(Sampling(temperature=1.0, best_of=2, seed=0), EOT)
+    first = selector.step([[(EOT, -0.5)], [(3, -1.0)]])
+    assert (first.tokens, first.sources, first.done) == ((EOT, 3), (0, 0), False)
+    second = selector.step([[(7, -9.0)], [(4, -1.0)]])
+    assert (second.tokens, second.sources, second.done) == ((EOT, 4), (0, 1), False)
+    third = selector.step([[(8, -9.0)], [(EOT, -1.0)]])
+    assert (third.tokens, third.done) == ((EOT, EOT), True)
+    assert selector.rows == [[EOT], [3, 4, EOT]]
+    assert selector.best() == Hypothesis((3, 4), -3.0)
 
 
 def test_the_best_of_many_samples_is_the_best_ranked():
@@ -191,12 +266,12 @@ def test_sources_name_the_rows_that_are_continued():
     selector = selector_for(BeamSearch(beam_size=2), EOT)
     first = torch.full((2, 12), NEVER)
     first[:, 3], first[:, 4] = math.log(0.6), math.log(0.4)
-    step = selector.step(first)
+    step = selector.step(candidates_of(selector.choices(NoRules()), first))
     assert (step.tokens, step.sources, step.done) == ((3, 4), (0, 0), False)
     second = torch.full((2, 12), NEVER)
     second[0, 5:7] = math.log(0.5)  # 0.3 each
     second[1, 7] = 0.0  # 0.4
-    step = selector.step(second)
+    step = selector.step(candidates_of(selector.choices(NoRules()), second))
     assert (step.tokens[0], step.sources) == (7, (1, 0))
     assert selector.rows == [[4, 7], [3, step.tokens[1]]]
 

@@ -10,12 +10,16 @@ import torch
 
 from asr.audio import Waveform, load_audio
 from asr.checkpoint import Checkpoint
+from asr.engine.loading import load_engine
+from asr.engine.native import NativeBackend
 from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, UnsupportedLanguageError
 from asr.features import HOP_LENGTH, SAMPLE_RATE
 from asr.model import ModelDimensions
+from asr.native import kernels
 from asr.options import Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME
 from asr.tasks import Task
+from asr.tokenizer import Tokenizer
 from asr.transcriber import MIN_SHARED_FRAMES, Progress, Transcriber
 from asr.transcript import Segment
 
@@ -39,7 +43,9 @@ def tiny(tiny_model, tokenizer_path) -> Transcriber:
         alignment_heads=((1, 0), (1, 1)),
         source_sha256="0" * 64,
     )
-    return Transcriber(checkpoint, name="tiny-random", device=torch.device("cpu"), dtype=torch.float32)
+    tokenizer = Tokenizer(tokenizer_path, n_vocab=dims.n_vocab)
+    engine = load_engine(checkpoint, tokenizer, device="cpu", quantization="none")
+    return Transcriber(checkpoint, engine, name="tiny-random")
 
 
 @pytest.fixture
@@ -93,10 +99,9 @@ def test_noise_with_a_voice_in_every_plan(tiny, plan, language):
 @pytest.mark.parametrize("seconds", [0.2, 31.0])
 @pytest.mark.usefixtures("voice")
 def test_nothing_is_decoded_in_silence(tiny, plan, seconds):
-    before = tiny.decoder.decode_s
     transcript = tiny.transcribe(waveform(np.zeros(int(seconds * SAMPLE_RATE))), replace(TINY, plan=plan))
     assert (transcript.segments, transcript.suppressed, transcript.languages, transcript.text) == ((), (), (), "")
-    assert tiny.decoder.decode_s == before
+    assert transcript.timing.decode == 0
 
 
 @ALL_PLANS
@@ -310,8 +315,12 @@ def test_detect_language(base, tiny_en, jfk):
 
 @weights
 def test_device_and_dtype_are_decided_at_load(tiny_en):
-    assert (tiny_en.decoder.model.device.type, tiny_en.decoder.model.dtype) == ("cpu", torch.float32)
+    assert tiny_en.engine.device.type == "cpu"
+    assert tiny_en.engine._backend.model.dtype == torch.float32
     half = Transcriber.load("tiny.en", device="cpu", dtype="bfloat16")
-    assert half.decoder.model.dtype == torch.bfloat16
-    assert half.model_hash == tiny_en.model_hash
-    assert half.model_name == "tiny.en"
+    assert half.engine._backend.model.dtype == torch.bfloat16
+    fast = Transcriber.load("tiny.en", device="cpu")
+    assert isinstance(fast.engine._backend, NativeBackend) == (kernels() is not None)
+    for transcriber in (half, fast):
+        assert transcriber.model_hash == tiny_en.model_hash
+        assert transcriber.model_name == "tiny.en"

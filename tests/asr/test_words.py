@@ -225,7 +225,7 @@ def test_word_times_are_the_reference_implementations(shared, base):
     mel = log_mel_spectrogram(samples, n_mels=base.n_mels, padding_samples=N_SAMPLES)[:, :n_frames]
     options = DecodingOptions(strategy=BeamSearch(beam_size=5), token_times=True)
     request = DecodeRequest(mel=mel, prompt=TaskPrompt(language="en"), options=options)
-    (result,) = base.decoder.decode([request])
+    (result,) = base.engine.decode([request])
     segments = segments_of(result, base.tokenizer, n_frames)
     placed = words_of_segments(segments, result, base.tokenizer, language="en", offset=0.0, end=waveform.duration)
     words = [word for words in placed for word in words]

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.decoding import DecodeRequest, DecodingOptions
-from asr.decoding.logit_filters import SuppressBlank, SuppressTokens, TimestampRules, filters_for
+from asr.decoding.rules import Rules, rules_for
+from asr.engine.torch_backend import apply_rules
+from asr.native.library import MAX_RANGES
 from asr.prompt import TaskPrompt
 from asr.tokenizer import Tokenizer
 
-CPU = torch.device("cpu")
 N_TIMES = 1501
 
 
@@ -29,14 +30,21 @@ def flat(tokenizer: Tokenizer, n_rows: int = 1) -> torch.Tensor:
     return logits
 
 
-def rules(tokenizer: Tokenizer, max_initial_timestamp_s: float = 1.0) -> TimestampRules:
-    return TimestampRules(tokenizer, max_initial_timestamp_s=max_initial_timestamp_s)
+def rules(tokenizer: Tokenizer, max_initial_timestamp_s: float = 1.0) -> Rules:
+    return Rules(tokenizer, max_initial_timestamp_s=max_initial_timestamp_s)
+
+
+def obey(rules: Rules, logits_V: torch.Tensor, history: list[int]) -> None:
+    """What may not come after a history is forbidden in its logits."""
+    after = rules.after(history)
+    assert len(after.ranges) <= MAX_RANGES == 3
+    apply_rules(logits_V, after)
 
 
 @pytest.mark.parametrize(("history", "expected"), [([], True), ([5], False), ([5, 6], False)])
 def test_blank_is_forbidden_at_the_start_alone(tokenizer, history, expected):
     logits = flat(tokenizer)
-    SuppressBlank(tokenizer).apply(logits, [history])
+    obey(Rules(tokenizer, timestamps=False), logits[0], history)
     forbidden = set(range(n_vocab(tokenizer))) - allowed(logits[0])
     assert forbidden == ({tokenizer.encode(" ")[0], tokenizer.eot} if expected else set())
 
@@ -44,15 +52,16 @@ def test_blank_is_forbidden_at_the_start_alone(tokenizer, history, expected):
 @pytest.mark.parametrize("history", [[], [5, 6]])
 def test_suppressed_tokens_never_come(tokenizer, history):
     logits = flat(tokenizer, 2)
-    SuppressTokens([3, 7], CPU).apply(logits, [history, history])
+    at_first = set() if history else {tokenizer.encode(" ")[0], tokenizer.eot}
     for row in logits:
-        assert set(range(n_vocab(tokenizer))) - allowed(row) == {3, 7}
+        obey(Rules(tokenizer, suppressed=[3, 7], timestamps=False), row, history)
+        assert set(range(n_vocab(tokenizer))) - allowed(row) == {3, 7} | at_first
 
 
 @pytest.mark.parametrize(("limit_s", "last"), [(1.0, 50), (0.0, 0), (0.02, 1), (30.0, 1500)])
 def test_the_first_token_is_an_early_timestamp(tokenizer, limit_s, last):
     logits = flat(tokenizer)
-    rules(tokenizer, limit_s).apply(logits, [[]])
+    obey(rules(tokenizer, limit_s), logits[0], [])
     begin = tokenizer.timestamp_begin
     assert allowed(logits[0]) == set(range(begin, begin + last + 1))
 
@@ -79,7 +88,7 @@ def at(tokenizer: Tokenizer, pattern: str) -> list[int]:
 )
 def test_pairs_and_order(tokenizer, pattern, text, end, first_time):
     logits = flat(tokenizer)
-    rules(tokenizer).apply(logits, [at(tokenizer, pattern)])
+    obey(rules(tokenizer), logits[0], at(tokenizer, pattern))
     got = allowed(logits[0])
     begin = tokenizer.timestamp_begin
     if got and min(got) >= begin:
@@ -94,7 +103,7 @@ def test_pairs_and_order(tokenizer, pattern, text, end, first_time):
 def test_the_end_may_follow_a_closed_segment(tokenizer):
     logits = flat(tokenizer)
     logits[0, tokenizer.eot] = 5
-    rules(tokenizer).apply(logits, [at(tokenizer, "0 a 5")])
+    obey(rules(tokenizer), logits[0], at(tokenizer, "0 a 5"))
     got = allowed(logits[0])
     assert tokenizer.eot in got
     assert not any(token < tokenizer.eot for token in got)
@@ -106,7 +115,7 @@ def test_timestamps_win_when_together_they_outweigh_the_best_text(tokenizer, sha
     logits = torch.full((1, n_vocab(tokenizer)), -100.0)
     logits[0, 65] = torch.tensor(1 - share).log()
     logits[0, tokenizer.timestamp_begin + 10 :] = torch.tensor(share / (N_TIMES - 10)).log()
-    rules(tokenizer).apply(logits, [at(tokenizer, "0 a")])
+    obey(rules(tokenizer), logits[0], at(tokenizer, "0 a"))
     assert (65 not in allowed(logits[0])) == preferred
     assert allowed(logits[0]) >= {tokenizer.timestamp_begin + 10, tokenizer.timestamp_begin + 1500}
 
@@ -116,11 +125,12 @@ def test_each_row_obeys_its_own_history(tokenizer):
     together = flat(tokenizer, 3)
     together[:, tokenizer.eot] = 5
     alone = together.clone()
-    rules(tokenizer).apply(together, histories)
+    shared = rules(tokenizer)
     for row, history in enumerate(histories):
-        one = alone[row : row + 1]
-        rules(tokenizer).apply(one, [history])
-        assert torch.equal(together[row], one[0])
+        obey(shared, together[row], history)
+        assert torch.equal(together[row + 1 :], alone[row + 1 :])  # the others are not touched
+        obey(rules(tokenizer), alone[row], history)
+        assert torch.equal(together[: row + 1], alone[: row + 1])
 
 
 @pytest.mark.parametrize("timestamps", [True, False])
@@ -132,8 +142,7 @@ def test_a_request_gets_its_rules(tokenizer, timestamps, suppress):
         options=DecodingOptions(suppress_tokens=(-1,) if suppress else (), max_initial_timestamp_s=0.04),
     )
     logits = flat(tokenizer)
-    for logit_filter in filters_for(request, tokenizer, CPU):
-        logit_filter.apply(logits, [[]])
+    obey(rules_for(request, tokenizer), logits[0], [])
     got = allowed(logits[0])
     begin = tokenizer.timestamp_begin
     steering = (tokenizer.sot, tokenizer.sot_prev, tokenizer.sot_lm, tokenizer.no_speech)
@@ -148,7 +157,7 @@ def test_a_request_gets_its_rules(tokenizer, timestamps, suppress):
 def test_no_timestamps_is_never_chosen(tokenizer):
     for pattern in ("0", "0 a", "0 a 5 5 b"):
         logits = flat(tokenizer)
-        rules(tokenizer).apply(logits, [at(tokenizer, pattern)])
+        obey(rules(tokenizer), logits[0], at(tokenizer, pattern))
         assert tokenizer.no_timestamps not in allowed(logits[0])
 
 
@@ -200,7 +209,7 @@ def test_timestamp_rules_equal_the_grammar(tokenizer, pattern, seed, tilt):
     if sum(float(probabilities[token]) for token in expected if token >= begin) > max(texts, default=0):
         expected = {token for token in expected if token >= begin}
     kept = logits.clone()
-    rules(tokenizer).apply(logits, [history])
+    obey(rules(tokenizer), logits[0], history)
     assert allowed(logits[0]) == expected
     places = sorted(expected)
     assert torch.equal(logits[0, places], kept[0, places])

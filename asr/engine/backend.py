@@ -1,0 +1,73 @@
+"""What computes. The engine speaks to a model through ``Backend`` alone, and there are two of them.
+
+A backend keeps what the model remembers: of a window its cross-attention cache (``EncodedWindow``, opaque to the
+engine), of each row (a hypothesis) the keys and values of its tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from asr.decoding.steps import Candidate, Choice, Heard, Read
+from asr.model import ModelDimensions
+
+__all__ = ["Backend", "EncodedWindow", "Part"]
+
+EncodedWindow = Any
+"""What a backend keeps of a window's audio; let go of, it is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """New tokens of one window."""
+
+    window: EncodedWindow
+    rows: Sequence[int]
+    """The backend's numbers of the window's rows, one for each list of tokens."""
+    tokens: Sequence[Sequence[int]]
+    position: int
+    sources: Sequence[int] | None
+    """The backend's number of the row that each row continues; None: its own."""
+    wanted: Sequence[tuple[int, int]]
+    """Whose logits: places among the rows, and among a row's new tokens."""
+
+
+class Backend(Protocol):
+    """A model with its memory."""
+
+    @property
+    def dims(self) -> ModelDimensions:
+        """Of the model."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where Mel spectrograms are wanted."""
+
+    @property
+    def precision(self) -> str:
+        """What it computes in: int8, float32, bfloat16 …"""
+
+    def encode(self, mel: Tensor) -> EncodedWindow:
+        """Hear a window: (n_mels, 3000) float32."""
+
+    def take_rows(self, n: int) -> list[int]:
+        """Numbers of ``n`` free rows."""
+
+    def free_rows(self, rows: Sequence[int]) -> None:
+        """Give rows back."""
+
+    def extend(self, parts: Sequence[Part]) -> Any:
+        """Run the decoder over the new tokens of all parts; logits (n_wanted, at least n_vocab) in their order."""
+
+    def logits(self, logits: Any, place: int) -> NDArray[Any]:
+        """One row of logits as it is, (n_vocab,) float32."""
+
+    def choose(self, logits: Any, places: Sequence[int], choices: Sequence[Choice]) -> list[list[Candidate]]:
+        """The next tokens after rows of logits, which may be changed; the likeliest first."""
+
+    def read(self, window: EncodedWindow, asked: Read) -> Heard:
+        """Run the decoder over a whole text and tell where it listened."""

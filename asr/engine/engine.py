@@ -1,0 +1,245 @@
+"""Windows of all recordings, decoded side by side (continuous batching). In: requests. Out: results.
+
+One thread owns the backend. Every round it admits one window if there is room, encodes it, and extends all that are
+under way by one step: a window that is done makes room at once, and nobody waits for the slowest. Knows no recording
+and no search: each window's algorithm is a generator (``asr.decoding.window``), and this drives them.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from asr.decoding.steps import Choice, Extend, Extended, Heard, Read
+from asr.decoding.types import DecodeRequest, DecodingResult
+from asr.decoding.window import decode_window, detect_language
+from asr.engine.backend import Backend, EncodedWindow, Part
+from asr.engine.scheduler import Scheduler, Ticket, Waiting
+from asr.errors import CancelledError
+from asr.features import FRAMES_PER_SECOND, N_FRAMES, pad_or_trim
+from asr.tokenizer import Tokenizer
+
+__all__ = ["Engine", "cancelled_on_error"]
+
+IDLE_S = 10.0  # after which the thread ends; the next request starts another
+
+Program = Generator[Extend | Read, Extended | Heard, Any]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Job(Waiting):
+    """One window on its way."""
+
+    mel: Tensor
+    program: Program
+    width: int
+    answer: Future[Any] = field(default_factory=Future)
+    rows: list[int] = field(default_factory=list)
+    window: EncodedWindow = None
+    asked: Extend | None = None
+
+
+class Engine:
+    """Decodes windows with one backend; implements ``WindowDecoder``. Any number of threads may ask.
+
+    ``max_windows`` are under way at once.
+    """
+
+    def __init__(self, backend: Backend, tokenizer: Tokenizer, *, max_windows: int = 8) -> None:
+        self.tokenizer = tokenizer
+        self.dims = backend.dims
+        self.device = backend.device
+        self.precision = backend.precision
+        self._backend = backend
+        self._max_windows = max_windows
+        self._encoded: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._active: list[_Job] = []
+        self._scheduler = Scheduler(max_windows)
+        self._changed = threading.Condition()  # guards the scheduler
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodingResult]:
+        """See WindowDecoder. Results in the order of the requests."""
+        ticket = Ticket()
+        with cancelled_on_error(ticket):
+            return [answer.result() for answer in self.submit(requests, ticket)]
+
+    def detect_language(self, mels: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Each window's probability of every language."""
+        ticket = Ticket()
+        with cancelled_on_error(ticket):
+            return [answer.result() for answer in self.submit_languages(mels, ticket)]
+
+    def submit(self, requests: Sequence[DecodeRequest], ticket: Ticket) -> list["Future[DecodingResult]"]:
+        """Put windows into the line; each answer comes when it is there, CancelledError if the ticket is cancelled."""
+        programs = [decode_window(request, self.tokenizer, n_text_ctx=self.dims.n_text_ctx) for request in requests]
+        return self._add(
+            [
+                self._job(request.mel, program, ticket, width=request.options.strategy.width)
+                for request, program in zip(requests, programs, strict=True)
+            ]
+        )
+
+    def submit_languages(self, mels: Sequence[Tensor], ticket: Ticket) -> list["Future[dict[str, float]]"]:
+        """As ``submit``, for the probability of every language."""
+        return self._add([self._job(mel, detect_language(self.tokenizer), ticket, width=1) for mel in mels])
+
+    def close(self) -> None:
+        """End the thread once what was asked for is done."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int) -> _Job:
+        audio_s = min(mel.shape[-1], N_FRAMES) / FRAMES_PER_SECOND
+        return _Job(ticket, audio_s, time.monotonic(), mel=mel, program=program, width=width)
+
+    def _add(self, jobs: Sequence[_Job]) -> list[Future[Any]]:
+        with self._changed:
+            for job in jobs:
+                self._scheduler.add(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return [job.answer for job in jobs]
+
+    # --- the engine's thread ---
+
+    def _serve(self) -> None:
+        with torch.inference_mode():
+            while self._wait_for_work():
+                try:
+                    self._round()
+                except Exception as error:  # whoever waits must hear of it
+                    for job in list(self._active):
+                        self._leave(job)
+                        job.answer.set_exception(error)
+
+    def _wait_for_work(self) -> bool:
+        """False when the thread is to end: a thread that waits for ever would keep the model in memory."""
+        with self._changed:
+            while not self._active and not len(self._scheduler):
+                if self._is_closed or not self._changed.wait(IDLE_S):
+                    self._thread = None
+                    return False
+            return True
+
+    def _round(self) -> None:
+        for job in [job for job in self._active if job.ticket.cancelled]:
+            self._leave(job)
+            job.answer.set_exception(CancelledError("the transcription was cancelled"))
+        admitted = self._next()
+        if admitted is not None:
+            self._admit(admitted)
+        if self._active:
+            started = time.perf_counter()
+            jobs = list(self._active)
+            self._step(jobs)
+            share = (time.perf_counter() - started) / len(jobs)
+            for job in jobs:
+                job.ticket.decode_s += share
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            for dropped in self._scheduler.drop_cancelled():
+                if isinstance(dropped, _Job):
+                    dropped.answer.set_exception(CancelledError("the transcription was cancelled"))
+            taken = self._scheduler.take(time.monotonic()) if len(self._active) < self._max_windows else None
+        return taken if isinstance(taken, _Job) else None
+
+    def _admit(self, job: _Job) -> None:
+        started = time.perf_counter()
+        self._active.append(job)
+        try:
+            if job.mel not in self._encoded:
+                self._encoded[job.mel] = self._backend.encode(pad_or_trim(job.mel, N_FRAMES))
+            job.window = self._encoded[job.mel]
+            job.rows = self._backend.take_rows(job.width)
+        except Exception as error:  # one window's error is its caller's, not the others'
+            self._leave(job)
+            job.answer.set_exception(error)
+        else:
+            job.ticket.encode_s += time.perf_counter() - started
+            self._advance(job, None)
+
+    def _step(self, jobs: Sequence[_Job]) -> None:
+        """One step of every window under way."""
+        asked = [job.asked for job in jobs if job.asked is not None]
+        parts = [_part(job, each) for job, each in zip(jobs, asked, strict=True)]
+        # The places of a part's wanted logits among all.
+        firsts = list(itertools.accumulate((len(part.wanted) for part in parts), initial=0))
+        logits = self._backend.extend(parts)
+        probed: list[list[NDArray[Any]]] = []
+        places: list[int] = []
+        choices: list[Choice] = []
+        for part, each, first in zip(parts, asked, firsts, strict=False):
+            place_of = {wanted: first + i for i, wanted in enumerate(part.wanted)}
+            last = len(each.tokens[0]) - 1
+            probed.append([self._backend.logits(logits, place_of[0, place]) for place in each.probes])
+            places += [place_of[choice.row, last] for choice in each.choices]
+            choices += each.choices
+        candidates = iter(self._backend.choose(logits, places, choices) if choices else ())
+        answers = [
+            Extended(candidates=[next(candidates) for _ in each.choices], logits=own)
+            for each, own in zip(asked, probed, strict=True)
+        ]
+        for job, answer in zip(jobs, answers, strict=True):
+            self._advance(job, answer)
+
+    def _advance(self, job: _Job, answer: Extended | Heard | None) -> None:
+        """Tell a window what it asked for, until it asks for something that is worth a batch."""
+        try:
+            asked = next(job.program) if answer is None else job.program.send(answer)
+            while isinstance(asked, Read):
+                asked = job.program.send(self._backend.read(job.window, asked))
+            job.asked = asked
+        except StopIteration as stop:
+            self._leave(job)
+            job.answer.set_result(stop.value)
+        except Exception as error:  # one window's error is its caller's, not the others'
+            self._leave(job)
+            job.answer.set_exception(error)
+
+    def _leave(self, job: _Job) -> None:
+        self._active.remove(job)
+        self._backend.free_rows(job.rows)
+        job.window = None
+        with self._changed:
+            self._scheduler.done(job)
+
+
+def _part(job: _Job, asked: Extend) -> Part:
+    last = len(asked.tokens[0]) - 1
+    wanted = {(0, place) for place in asked.probes} | {(choice.row, last) for choice in asked.choices}
+    return Part(
+        window=job.window,
+        rows=job.rows[: len(asked.tokens)],
+        tokens=asked.tokens,
+        position=asked.position,
+        sources=None if asked.sources is None else [job.rows[source] for source in asked.sources],
+        wanted=sorted(wanted),
+    )
+
+
+@contextmanager
+def cancelled_on_error(ticket: Ticket) -> Iterator[None]:
+    """Cancel a ticket when its caller fails or is interrupted: nobody waits for its other windows any more."""
+    try:
+        yield
+    except BaseException:
+        ticket.cancelled = True
+        raise

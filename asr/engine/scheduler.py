@@ -1,0 +1,122 @@
+"""Whose window is next. In: jobs as they come. Out: one at a time, as there is room. Knows no model and no clock.
+
+Two lanes. Interactive: somebody waits; the earliest deadline first, and an eighth of the places is kept for them.
+Bulk: recordings share what is left by seconds of audio (start-time fair queueing, Goyal et al. 1996), so that ten hours
+of one do not hold up ten minutes of another; a window that has waited long enough is as urgent as interactive ones.
+"""
+
+import enum
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+__all__ = ["Lane", "Scheduler", "Ticket", "Waiting"]
+
+RESERVED_SHARE = 8  # one place in so many, at least one, is for interactive work
+MAX_SHARE = 0.5  # of the bulk places that one recording may hold while others wait
+PATIENCE_S = 30.0  # after which bulk work is as urgent as interactive
+
+
+class Lane(enum.Enum):
+    """How urgent a recording is."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One recording, to the scheduler."""
+
+    lane: Lane = Lane.INTERACTIVE
+    deadline: float = math.inf
+    """On the engine's clock; of interactive work."""
+    cancelled: bool = False
+    """Its windows are dropped, those under way too."""
+    encode_s: float = 0.0
+    """Spent in the encoder for it so far."""
+    decode_s: float = 0.0
+    """Spent in the decoder, divided by the windows that shared the time."""
+    finish_tag: float = 0.0
+    """The virtual time at which all it asked for will have been served."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One window that waits."""
+
+    ticket: Ticket
+    audio_s: float
+    since: float
+    start_tag: float = field(default=0.0, init=False)
+
+
+class Scheduler:
+    """Orders waiting windows; ``places`` is how many may be under way at once."""
+
+    def __init__(self, places: int) -> None:
+        self._n_bulk_places = max(places - max(math.ceil(places / RESERVED_SHARE), 1), 1)
+        self._interactive: list[Waiting] = []
+        self._bulk: list[Waiting] = []
+        self._virtual = 0.0
+        self._active: Counter[Ticket] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._interactive) + len(self._bulk)
+
+    def add(self, waiting: Waiting) -> None:
+        """Put a window into the line of its lane."""
+        ticket = waiting.ticket
+        if ticket.lane is Lane.INTERACTIVE:
+            self._interactive.append(waiting)
+            return
+        waiting.start_tag = max(self._virtual, ticket.finish_tag)
+        ticket.finish_tag = waiting.start_tag + waiting.audio_s
+        self._bulk.append(waiting)
+
+    def take(self, now: float) -> Waiting | None:
+        """The next window, to be decoded now; None when nothing that waits may begin. The caller sees to the places."""
+        waiting = self._urgent(now) or self._fair()
+        if waiting is not None:
+            self._active[waiting.ticket] += 1
+        return waiting
+
+    def done(self, waiting: Waiting) -> None:
+        """A window that was taken is through."""
+        self._active[waiting.ticket] -= 1
+        if not self._active[waiting.ticket]:
+            del self._active[waiting.ticket]
+
+    def drop_cancelled(self) -> list[Waiting]:
+        """Remove and return what waits for nobody."""
+        dropped = [each for line in (self._interactive, self._bulk) for each in line if each.ticket.cancelled]
+        self._interactive = [each for each in self._interactive if not each.ticket.cancelled]
+        self._bulk = [each for each in self._bulk if not each.ticket.cancelled]
+        return dropped
+
+    def _urgent(self, now: float) -> Waiting | None:
+        aged = [each for each in self._bulk if now - each.since >= PATIENCE_S] if self._has_bulk_place() else []
+        # Bulk work that has waited long is due at the end of its patience.
+        due = [(each.ticket.deadline, each.since, each) for each in self._interactive]
+        due += [(each.since + PATIENCE_S, each.since, each) for each in aged]
+        if not due:
+            return None
+        _, _, waiting = min(due, key=lambda entry: entry[:2])
+        (self._interactive if waiting.ticket.lane is Lane.INTERACTIVE else self._bulk).remove(waiting)
+        return waiting
+
+    def _fair(self) -> Waiting | None:
+        if not self._bulk or not self._has_bulk_place():
+            return None
+        most = max(int(self._n_bulk_places * MAX_SHARE), 1)
+        is_alone = len({each.ticket for each in self._bulk}) == 1
+        may = [each for each in self._bulk if is_alone or self._active[each.ticket] < most]
+        if not may:
+            return None
+        waiting = min(may, key=lambda each: each.start_tag)
+        self._bulk.remove(waiting)
+        self._virtual = waiting.start_tag
+        return waiting
+
+    def _has_bulk_place(self) -> bool:
+        return sum(n for ticket, n in self._active.items() if ticket.lane is Lane.BULK) < self._n_bulk_places

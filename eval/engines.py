@@ -1,13 +1,13 @@
 """One engine in its own interpreter: a script that others run. In: arguments, then samples. Out: JSON lines.
 
-    python engines.py time ENGINE MODEL SAMPLES.npy ROUNDS      one line: how long it takes
+    python engines.py time ENGINE MODEL SAMPLES.npy ROUNDS BEAMS  one line: how long it takes
     python engines.py serve ENGINE MODEL NAME                   a line for each line it is asked, until they end
 
 The engines' dependencies collide, so each lives in a virtual environment of its own, and this file imports nothing but
 the standard library and numpy until it knows which engine it is. MODEL is what the engine loads, NAME what the model is
-called. Samples are mono float32 at 16 kHz, in a file. Timed, all decode greedily, in English, without fallback, on the
-same samples, with two threads; serving, each decodes with a beam of 5 and its own defaults, with as many threads as
-OMP_NUM_THREADS says. Knows nothing of the other engines' results.
+called. Samples are mono float32 at 16 kHz, in a file. Timed, all decode in English, without fallback, on the same
+samples, with two threads and as many beams as they are told; serving, each decodes with a beam of 5 and its own
+defaults, with as many threads as OMP_NUM_THREADS says. Knows nothing of the other engines' results.
 """
 
 import json
@@ -31,9 +31,11 @@ SEED = 0  # of the samples that the fallback draws, set anew for each recording
 BEAM_SIZE = 5
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BATCH_SIZE = 8
+MAX_NEW_TOKENS = 440
+WITH_TORCH = ("auricle", "openai-whisper", "transformers")
 
 
-def _auricle(model: str) -> Transcribe:
+def _auricle(model: str, beam_size: int) -> Transcribe:
     import torch
 
     from asr.audio import Waveform
@@ -42,29 +44,60 @@ def _auricle(model: str) -> Transcribe:
 
     torch.set_num_threads(THREADS)
     transcriber = Transcriber.load(model, device="cpu")
-    options = TranscribeOptions(language="en", beam_size=1, temperatures=(0.0,))
+    options = TranscribeOptions(language="en", beam_size=beam_size, temperatures=(0.0,))
     return lambda samples: transcriber.transcribe(Waveform(samples), options).text
 
 
-def _openai_whisper(model: str) -> Transcribe:
+def _openai_whisper(model: str, beam_size: int) -> Transcribe:
     import torch
     import whisper
 
     torch.set_num_threads(THREADS)
     loaded = whisper.load_model(model, device="cpu")
-    return lambda samples: str(loaded.transcribe(samples, language="en", temperature=0.0, fp16=False)["text"]).strip()
+    beams = {"beam_size": beam_size} if beam_size > 1 else {}
+    return lambda samples: str(
+        loaded.transcribe(samples, language="en", temperature=0.0, fp16=False, **beams)["text"]
+    ).strip()
 
 
-def _faster_whisper(model: str, compute_type: str) -> Transcribe:
-    from faster_whisper import WhisperModel
+def _faster_whisper(model: str, beam_size: int, compute_type: str, *, batch_size: int = 0) -> Transcribe:
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
 
     loaded = WhisperModel(model, device="cpu", compute_type=compute_type, cpu_threads=THREADS)
+    transcribe_all = BatchedInferencePipeline(loaded).transcribe if batch_size else loaded.transcribe
+    batch = {"batch_size": batch_size} if batch_size else {}
 
     def transcribe(samples: Any) -> str:
-        segments, _ = loaded.transcribe(samples, language="en", beam_size=1, temperature=0.0)
+        segments, _ = transcribe_all(samples, language="en", beam_size=beam_size, temperature=0.0, **batch)
         return "".join(segment.text for segment in segments).strip()
 
     return transcribe
+
+
+def _openvino(model: str, beam_size: int) -> Transcribe:
+    """Int8 weights, as ``optimum-cli export openvino --weight-format int8`` makes them."""
+    import openvino_genai  # type: ignore[import-not-found]  # only where the peer is installed
+
+    pipeline = openvino_genai.WhisperPipeline(
+        model, "CPU", INFERENCE_NUM_THREADS=THREADS, INFERENCE_PRECISION_HINT="f32"
+    )
+    config = pipeline.get_generation_config()
+    told = {"language": "<|en|>", "task": "transcribe"} if config.is_multilingual else {}
+    beams = {"num_beams": beam_size} if beam_size > 1 else {}
+    settings = {"return_timestamps": True, "max_new_tokens": MAX_NEW_TOKENS, **told, **beams}
+    return lambda samples: str(pipeline.generate(samples, **settings)).strip()
+
+
+def _transformers(model: str, beam_size: int) -> Transcribe:
+    """Its pipeline over overlapping chunks of 30 s, eight at a time."""
+    import torch
+    from transformers import pipeline  # type: ignore[import-not-found]  # only where the peer is installed
+
+    torch.set_num_threads(THREADS)
+    recognize = pipeline("automatic-speech-recognition", model=model, chunk_length_s=30, batch_size=BATCH_SIZE)
+    told = {"language": "en", "task": "transcribe"} if recognize.model.generation_config.is_multilingual else {}
+    settings = {"generate_kwargs": {**told, "num_beams": beam_size}}
+    return lambda samples: str(recognize(samples.copy(), return_timestamps=True, **settings)["text"]).strip()
 
 
 def _openai_whisper_answers(model: str, name: str) -> Answer:
@@ -125,11 +158,15 @@ def _faster_whisper_answers(model: str, *, batched: bool) -> Answer:
     return answer
 
 
-LOADERS: dict[str, Callable[[str], Transcribe]] = {
+LOADERS: dict[str, Callable[[str, int], Transcribe]] = {
     "auricle": _auricle,
     "openai-whisper": _openai_whisper,
-    "faster-whisper-float32": lambda model: _faster_whisper(model, "float32"),
-    "faster-whisper-int8": lambda model: _faster_whisper(model, "int8"),
+    "faster-whisper-float32": lambda model, beams: _faster_whisper(model, beams, "float32"),
+    "faster-whisper-int8": lambda model, beams: _faster_whisper(model, beams, "int8"),
+    "faster-whisper-int8-batched-8": lambda model, beams: _faster_whisper(model, beams, "int8", batch_size=8),
+    "faster-whisper-int8-batched-16": lambda model, beams: _faster_whisper(model, beams, "int8", batch_size=16),
+    "openvino-int8": _openvino,
+    "transformers": _transformers,
 }
 """Engines that are timed."""
 PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
@@ -146,9 +183,17 @@ PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
 """Engines that serve, and the packages whose versions say what they are."""
 
 
-def measure(engine: str, model: str, samples_path: str, rounds: str) -> dict[str, Any]:
-    """Load, transcribe once, then ``rounds`` times more; times in seconds and peak memory in MB."""
-    transcribe = LOADERS[engine](model)
+def measure(engine: str, model: str, samples_path: str, rounds: str, beam_size: str) -> dict[str, Any]:
+    """Load, transcribe once, then ``rounds`` times more; times in seconds and peak memory in MB.
+
+    ``torch_mb`` is the size of the process once torch is there, 0 for engines without it.
+    """
+    torch_mb = 0.0
+    if engine in WITH_TORCH:
+        import torch  # noqa: F401
+
+        torch_mb = _peak_mb()
+    transcribe = LOADERS[engine](model, int(beam_size))
     samples = np.load(samples_path)
     text = transcribe(samples)
     first_at = time.time()
@@ -157,10 +202,13 @@ def measure(engine: str, model: str, samples_path: str, rounds: str) -> dict[str
         started = time.perf_counter()
         text = transcribe(samples)
         seconds.append(time.perf_counter() - started)
+    return {"first_at": first_at, "seconds": seconds, "peak_mb": _peak_mb(), "torch_mb": torch_mb, "text": text}
+
+
+def _peak_mb() -> float:
     # Not getrusage: its maximum still holds the parent's size from before exec.
     status = Path("/proc/self/status").read_text()
-    peak_mb = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]  # Linux always has it
-    return {"first_at": first_at, "seconds": seconds, "peak_mb": peak_mb, "text": text}
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]  # Linux always has it
 
 
 def serve(engine: str, model: str, name: str) -> Iterator[dict[str, Any]]:

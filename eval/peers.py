@@ -1,17 +1,20 @@
 """Peers with our weights. In: a peer's name and interpreter, a packaged model. Out: what it loads, and ``PeerTarget``.
 
-openai-whisper reads a file of its own, which is written once beside the models; CTranslate2's engines read the model's
-folder as it was published. Knows no corpus.
+openai-whisper and transformers read files of their own, which are written once beside the models; CTranslate2's engines
+read the model's folder as it was published. Knows no corpus.
 """
 
-import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr.errors import AuricleError
 from eval import engines
 from eval.errors import EvaluationError, TargetUnavailableError
 from eval.targets import PeerTarget
+
+if TYPE_CHECKING:
+    from asr.checkpoint import Checkpoint
 
 __all__ = ["open_peer", "peer_model", "split_peer"]
 
@@ -39,30 +42,43 @@ def open_peer(name: str, interpreter: Path, model: str) -> PeerTarget:
 
 
 def peer_model(engine: str, model: str) -> str:
-    """What an engine loads for a packaged model: a path that is made at the first time."""
+    """What an engine loads for a packaged model: a path that is made at the first time.
+
+    Raises EvaluationError for OpenVINO's form, which is made by a tool of its own, with the command that makes it.
+    """
     from asr.checkpoint import ModelStore, read_checkpoint
 
     published = ModelStore().resolve(model)
-    if engine != "openai-whisper":
-        return str(published)
-    digest = read_checkpoint(published).source_sha256
-    path = ModelStore().root.parent / "peers" / f"{published.name}-{digest[:16]}.pt"
+    checkpoint = read_checkpoint(published)
+    stem = ModelStore().root.parent / "peers" / f"{published.name}-{checkpoint.source_sha256[:16]}"
+    if engine == "openai-whisper":
+        return str(_made(stem.with_name(f"{stem.name}.pt"), checkpoint))
+    if engine == "transformers":
+        return str(_made(stem.with_name(f"{stem.name}-huggingface"), checkpoint))
+    if engine == "openvino-int8":
+        path = stem.with_name(f"{stem.name}-openvino-int8")
+        if not path.exists():
+            source = _made(stem.with_name(f"{stem.name}-huggingface"), checkpoint)
+            raise EvaluationError(
+                f"--peer openvino-int8: got no model at {path}; make it with optimum-cli export openvino "
+                f"--model {source} --task automatic-speech-recognition-with-past --weight-format int8 {path}"
+            )
+        return str(path)
+    return str(published)
+
+
+def _made(path: Path, checkpoint: "Checkpoint") -> Path:
+    """The file or folder, written if it is not there."""
+    from eval.peer_files import write_huggingface, write_openai
+
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            _write_openai(published, Path(file.name))
-        os.replace(file.name, path)  # a kill leaves no half of a file
-    return str(path)
-
-
-def _write_openai(published: Path, target: Path) -> None:
-    """Our weights as openai-whisper reads them, in float32."""
-    import torch
-
-    from asr.checkpoint import load_model, read_checkpoint
-
-    checkpoint = read_checkpoint(published)
-    loaded = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
-    weights = dict(loaded.state_dict()) | {"encoder.positional_embedding": loaded.encoder.positional_embedding}
-    dims = {name: getattr(checkpoint.dims, name) for name in checkpoint.dims.__slots__}
-    torch.save({"dims": dims, "model_state_dict": weights}, target)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            staged = Path(folder) / path.name
+            if path.suffix == ".pt":
+                write_openai(checkpoint, staged)
+            else:
+                staged.mkdir()
+                write_huggingface(checkpoint, staged)
+            staged.rename(path)  # a kill leaves no half of it
+    return path

@@ -19,7 +19,9 @@ import numpy as np
 
 from eval import engines
 from eval.errors import EvaluationError
+from eval.normalizers import NormalizerName, normalizer_for
 from eval.peers import peer_model
+from eval.wer import count_word_errors
 
 __all__ = ["EngineTimes", "measure_speed", "times_as_json"]
 
@@ -39,6 +41,8 @@ class EngineTimes:
     """Median latency of a transcript in a process that has made one."""
     peak_mb: tuple[float, ...]
     """Largest resident size of the process."""
+    torch_mb: tuple[float, ...]
+    """Of it, what importing torch alone takes."""
     text: str
 
 
@@ -48,13 +52,14 @@ def measure_speed(
     peers: Mapping[str, Path],
     *,
     rounds: int,
+    beam_size: int,
     on_step: Callable[[str], None],
-) -> list[EngineTimes]:
+) -> tuple[list[EngineTimes], float]:
     """Time our engine and each peer (name → its interpreter) on one clip, taking turns ``rounds`` times.
 
-    Raises EvaluationError when a peer is unknown or fails.
+    Also the clip's length in seconds. Raises EvaluationError when a peer is unknown or fails.
     """
-    from asr.audio import load_audio
+    from asr.audio import SAMPLE_RATE, load_audio
 
     unknown = peers.keys() - engines.LOADERS.keys()
     if unknown:
@@ -73,21 +78,24 @@ def measure_speed(
             for engine, results in runs.items():
                 on_step(f"round {number + 1} of {rounds}: {engine}")
                 interpreter = peers.get(engine, Path(sys.executable))
-                results.append(_run_engine(interpreter, engine, models[engine], samples))
-    return [
+                results.append(_run_engine(interpreter, engine, models[engine], samples, beam_size))
+    measured = [
         EngineTimes(
             engine=engine,
             cold_s=tuple(result["cold_s"] for result in results),
             warm_s=tuple(median(result["seconds"]) for result in results),
             peak_mb=tuple(result["peak_mb"] for result in results),
+            torch_mb=tuple(result["torch_mb"] for result in results),
             text=results[-1]["text"],
         )
         for engine, results in runs.items()
     ]
+    return measured, len(speech) / SAMPLE_RATE
 
 
-def _run_engine(interpreter: Path, engine: str, model: str, samples: Path) -> dict[str, Any]:
-    command = [str(interpreter), str(engines.__file__), "time", engine, model, str(samples), str(WARM_RUNS)]
+def _run_engine(interpreter: Path, engine: str, model: str, samples: Path, beam_size: int) -> dict[str, Any]:
+    script = [str(interpreter), str(engines.__file__), "time", engine]
+    command = [*script, model, str(samples), str(WARM_RUNS), str(beam_size)]
     started = time.time()
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ENGINE_TIMEOUT_S)  # noqa: S603
@@ -101,18 +109,35 @@ def _run_engine(interpreter: Path, engine: str, model: str, samples: Path) -> di
     return result | {"cold_s": result["first_at"] - started}
 
 
-def times_as_json(times: list[EngineTimes]) -> dict[str, Any]:
-    """Medians, every round's numbers, and each engine's latency over ours as the median of the rounds' ratios."""
+def times_as_json(
+    times: list[EngineTimes], *, duration_s: float, reference: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Medians, every round's numbers, and each engine's latency over ours as the median of the rounds' ratios.
+
+    With a ``reference`` text also the errors of each engine, as whisper-english counts them.
+    """
     ours = next(each for each in times if each.engine == OURS)
-    return {
-        each.engine: {
+    rows = {}
+    for each in times:
+        ratios = [theirs / own for theirs, own in zip(each.warm_s, ours.warm_s, strict=True)]
+        rows[each.engine] = {
             "cold_s": median(each.cold_s),
             "warm_s": median(each.warm_s),
+            "times_real_time": duration_s / median(each.warm_s),
             "peak_mb": median(each.peak_mb),
-            "warm_ratio_to_auricle": median(t / o for t, o in zip(each.warm_s, ours.warm_s, strict=True)),
+            "torch_mb": median(each.torch_mb),
+            "warm_ratio_to_auricle": median(ratios),
+            "warm_ratio_range": [min(ratios), max(ratios)],
             "cold_ratio_to_auricle": median(t / o for t, o in zip(each.cold_s, ours.cold_s, strict=True)),
             "rounds": {"cold_s": each.cold_s, "warm_s": each.warm_s, "peak_mb": each.peak_mb},
+            "n_words": len(each.text.split()),
+            "errors": None if reference is None else _errors(reference, each.text),
             "text": each.text,
         }
-        for each in times
-    }
+    return rows
+
+
+def _errors(reference: str, hypothesis: str) -> dict[str, float]:
+    normalizer = normalizer_for(NormalizerName.WHISPER_ENGLISH, "en")
+    counts = count_word_errors(normalizer.normalize(reference, "en"), normalizer.normalize(hypothesis, "en"))
+    return {"n": counts.n_errors, "n_ref": counts.n_ref, "rate": counts.n_errors / max(counts.n_ref, 1)}

@@ -110,10 +110,12 @@ class WorkerPool:
         factory: RecognizerFactory,
         *,
         max_queued_requests: int,
+        max_running_requests: int = MAX_RUNNING,
         on_ready: Callable[[ModelInfo], None] | None = None,
     ) -> None:
         self._factory = factory
         self._max_queued_requests = max_queued_requests
+        self._max_running_requests = max_running_requests
         self._on_ready = on_ready
         self._status = WorkerStatus(state=WorkerState.STOPPED)
         self._worker: WorkerProcess | None = None
@@ -163,8 +165,8 @@ class WorkerPool:
             problem = without_paths(status.problem)  # whole in the log only
             why = f"The model could not be loaded: {problem}" if problem else "The model is being loaded."
             raise ApiError(503, status.state.value, why, retry_after_s=status.retry_after_s)
-        if len(self._running) >= MAX_RUNNING and len(self._waiting) >= self._max_queued_requests:
-            wait_s = min(600.0, self._service_s * (len(self._waiting) + 1) / MAX_RUNNING)
+        if len(self._running) >= self._max_running_requests and len(self._waiting) >= self._max_queued_requests:
+            wait_s = min(600.0, self._service_s * (len(self._waiting) + 1) / self._max_running_requests)
             raise ApiError(429, "queue_full", "Too many requests are waiting; try again later.", retry_after_s=wait_s)
 
     async def run(self, work: Work) -> AsyncGenerator[Update]:
@@ -266,7 +268,7 @@ class WorkerPool:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        while self._waiting and len(self._running) < MAX_RUNNING:
+        while self._waiting and len(self._running) < self._max_running_requests:
             if not self._worker or self._status.state is not WorkerState.READY:
                 return
             ticket = self._waiting.popleft()

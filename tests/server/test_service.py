@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    pool = WorkerPool(load_stub, max_queued_requests=2)
+    pool = WorkerPool(load_stub, max_queued_requests=2, max_running_requests=1)
     app = create_app(Settings(spool_dir=tmp_path), pool)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)

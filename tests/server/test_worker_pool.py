@@ -35,8 +35,10 @@ async def until_ready(pool: WorkerPool) -> None:
 
 
 @asynccontextmanager
-async def running(factory: RecognizerFactory = load_stub, *, max_queued_requests: int = 8) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(factory, max_queued_requests=max_queued_requests)
+async def running(
+    factory: RecognizerFactory = load_stub, *, max_queued_requests: int = 8, max_running_requests: int = 1
+) -> AsyncIterator[WorkerPool]:
+    pool = WorkerPool(factory, max_queued_requests=max_queued_requests, max_running_requests=max_running_requests)
     await pool.start()
     try:
         yield pool
@@ -116,6 +118,40 @@ def test_work_is_done_in_order_one_at_a_time(tmp_path: Path) -> None:
         assert waits[2] > 0.45
 
     over_ready_pool(check, tmp_path)
+
+
+def test_as_many_are_under_way_as_may_be(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with running(max_running_requests=2) as pool:
+            await until_ready(pool)
+            done: list[str] = []
+
+            async def do(text: str) -> float:
+                (result,) = await updates(pool, work(tmp_path, text))
+                done.append(text)
+                assert isinstance(result, Result)
+                return result.queue_s
+
+            waits = await asyncio.gather(do("sleep 0.8"), do("sleep 0.2"), do("sleep 0.1"))
+            assert done == ["sleep 0.2", "sleep 0.1", "sleep 0.8"]  # the third took the place of the second
+            assert max(waits[:2]) < 0.15
+            assert 0.15 < waits[2] < 0.6
+
+    asyncio.run(go())
+
+
+def test_all_that_was_under_way_hears_of_a_death(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with running(max_running_requests=2) as pool:
+            await until_ready(pool)
+            slow = asyncio.create_task(refusal(updates(pool, work(tmp_path, "sleep 5"))))
+            await asyncio.sleep(0.05)
+            died = await refusal(updates(pool, work(tmp_path, "die")))
+            assert (died.status, died.code) == ((await slow).status, (await slow).code) == (503, "worker_died")
+            await until_ready(pool)
+            assert len(await updates(pool, work(tmp_path, "speech"))) == 1
+
+    asyncio.run(go())
 
 
 def test_failures_carry_their_class_and_no_path(tmp_path: Path) -> None:
@@ -203,7 +239,7 @@ def test_a_model_that_does_not_load_is_reported_and_retried_slowly(factory: Reco
 @pytest.mark.parametrize("factory", [load_stub, load_slowly])
 def test_stop_ends_a_busy_or_loading_worker_at_once(tmp_path: Path, factory: RecognizerFactory) -> None:
     async def go() -> None:
-        pool = WorkerPool(factory, max_queued_requests=8)
+        pool = WorkerPool(factory, max_queued_requests=8, max_running_requests=1)
         await pool.start()
         await until(lambda: pool.worker_pid is not None)
         pid = pool.worker_pid
@@ -242,7 +278,7 @@ from test_worker_pool import until_ready, updates, work
 from server.worker_pool import WorkerPool
 
 async def go():
-    pool = WorkerPool(load_stub, max_queued_requests=1)
+    pool = WorkerPool(load_stub, max_queued_requests=1, max_running_requests=1)
     await pool.start()
     await until_ready(pool)
     asyncio.create_task(updates(pool, work(Path(sys.argv[1]), "sleep 60")))

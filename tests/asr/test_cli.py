@@ -40,7 +40,7 @@ def transcript_of(file: Path, options: TranscribeOptions) -> Transcript:
 
 class FakeTranscriber:
     def __init__(self) -> None:
-        self.loaded: list[tuple[str, str]] = []
+        self.loaded: list[tuple[str, str, str]] = []
         self.options: list[TranscribeOptions] = []
         self.detections: list[tuple[tuple[str, ...], float]] = []
         self.found: dict[str, object] = {}
@@ -68,8 +68,8 @@ class FakeTranscriber:
 def fake(monkeypatch) -> FakeTranscriber:
     transcriber = FakeTranscriber()
 
-    def load(model: str, *, device: str) -> FakeTranscriber:
-        transcriber.loaded.append((model, device))
+    def load(model: str, *, device: str, quantization: str) -> FakeTranscriber:
+        transcriber.loaded.append((model, device, quantization))
         return transcriber
 
     monkeypatch.setattr(Transcriber, "load", load)
@@ -103,7 +103,7 @@ def test_text_on_stdout_and_the_rest_on_stderr(fake, recording):
     assert result.exit_code == 0
     assert result.stdout == "Words of talk.wav.\n"
     assert "2.0 s in en, 4.0 × real time" in flat(result.stderr)
-    assert fake.loaded == [("base", "auto")]
+    assert fake.loaded == [("base", "auto", "auto")]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -126,7 +126,8 @@ def test_warnings_go_to_stderr(fake, tmp_path):
 
 def test_every_option_arrives(fake, recording):
     result = invoke(
-        "transcribe", recording, "--model", "small", "--device", "cpu", "--task", "translate", "--language", "German",
+        "transcribe", recording, "--model", "small", "--device", "cpu", "--quantization", "none",
+        "--task", "translate", "--language", "German",
         "--prompt", "Names: Ada", "--beam-size", 2, "--patience", 2, "--best-of", 3, "--temperature", "0,0.4",
         "--seed", 7, "--no-timestamps", "--no-condition-on-previous-text", "--carry-prompt",
         "--languages", "de,French", "--languages", "it", "--language-threshold", 0.3, "--hotwords", '["Smith, Ada"]',
@@ -136,7 +137,7 @@ def test_every_option_arrives(fake, recording):
         "--max-initial-timestamp", 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    assert fake.loaded == [("small", "cpu")]
+    assert fake.loaded == [("small", "cpu", "none")]
     assert fake.options == [
         TranscribeOptions(
             task=Task.TRANSLATE, language="de", timestamps=False, prompt="Names: Ada", beam_size=2, patience=2.0,
@@ -199,7 +200,7 @@ def test_the_best_languages_are_named(fake, recording):
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{recording}: German (de) 62.0%, English (en) 30.0%, Dutch (nl) 5.0%\n"
     assert fake.detections == [(("de", "en", "nl"), 0.0)]
-    assert fake.loaded == [("base", "cpu")]
+    assert fake.loaded == [("base", "cpu", "auto")]
 
 
 def test_no_language_is_an_answer(fake, recording):

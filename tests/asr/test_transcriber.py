@@ -82,7 +82,13 @@ def test_noise_with_a_voice_in_every_plan(tiny, plan, language):
     transcript = tiny.transcribe(recording, options, on_segment=heard.append, on_progress=progress.append)
     assert transcript.segments
     assert tuple(heard) == transcript.segments
-    assert tuple(tiny.stream(recording, options)) == transcript.segments
+    again = tuple(tiny.stream(recording, options))
+    # In other company floating-point sums round otherwise: the text is the same, its probability nearly so.
+    assert [(each.start, each.end, each.tokens) for each in again] == [
+        (each.start, each.end, each.tokens) for each in transcript.segments
+    ]
+    for one, other in zip(again, transcript.segments, strict=True):
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=1e-4)
     assert [segment.id for segment in heard] == list(range(len(heard)))
     assert [segment.start for segment in heard] == sorted(segment.start for segment in heard)
     for segment in heard:

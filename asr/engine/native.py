@@ -186,8 +186,10 @@ class NativeBackend:
             address(self._layers), address(self._heads), address(weights_HTS), len(self._heads), window.n_positions,
             address(targets), address(probabilities), vocabulary_end,
         )  # fmt: skip
-        self._run(tokens, [window], watch)
-        self.free_rows([row])
+        try:
+            self._run(tokens, [window], watch)
+        finally:
+            self.free_rows([row])
         return weights_HTS, probabilities
 
     def _use_threads(self) -> None:

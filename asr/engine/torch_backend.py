@@ -102,8 +102,10 @@ class TorchBackend:
         rows = self.take_rows(1)
         listener = Listener(self._heads)
         part = Part(window=window, rows=rows, tokens=[text], position=0, sources=None, wanted=())
-        hidden_TC = self._run([part], listener)
-        self.free_rows(rows)
+        try:
+            hidden_TC = self._run([part], listener)
+        finally:
+            self.free_rows(rows)
         following = torch.tensor([*text[1:], 0], device=hidden_TC.device).clamp(max=vocabulary_end - 1)
         probabilities = [
             self.model.decoder.logits(hidden)[:, :vocabulary_end].softmax(dim=-1).gather(1, targets[:, None])

@@ -1,8 +1,10 @@
 """What rows and windows remember, in torch tensors. Out: attention over it. Knows no text and no search.
 
-Shapes: M new tokens, R rows, T text positions, S audio positions, C model width, H heads, D = C / H.
+Shapes: M new tokens, R rows, N new tokens of each row, T text positions, S audio positions, C model width, H heads,
+D = C / H.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,6 +92,17 @@ class Listener:
         return torch.stack([self._weights[place] for place in self._heads])
 
 
+@dataclass(slots=True)
+class _RowGroup:
+    """Rows with as many new tokens each, which look at their pasts together."""
+
+    places_RN: Tensor
+    """Of their new tokens, among all M."""
+    holders_RT: Tensor
+    """The row that holds each position of their pasts."""
+    is_visible_R1NT: Tensor
+
+
 class PartMemory:
     """The memory of one call: parts of windows, each with as many new tokens in all its rows. See DecoderMemory."""
 
@@ -107,23 +120,39 @@ class PartMemory:
             [part.position + t for part, n in zip(parts, n_new, strict=True) for _ in part.rows for t in range(n)],
             device=device,
         )
-        n_past = max(part.position + n for part, n in zip(parts, n_new, strict=True))
-        places = torch.arange(n_past, device=device)
-        self._is_visible = places[None] <= self.positions_M[:, None]
-        # Beyond its own past a row's ancestors are of no meaning; what is there is masked, but must be a number.
-        self._holder_MT = self._rows.ancestors[self._row_M, :n_past]
-        self._places = places[None].expand_as(self._holder_MT)
+        members: defaultdict[int, list[int]] = defaultdict(list)  # by number of new tokens: where each row's begin
+        first = 0
+        for part, n in zip(parts, n_new, strict=True):
+            members[n] += range(first, first + len(part.rows) * n, n)
+            first += len(part.rows) * n
+        self._groups = [self._group(torch.tensor(firsts, device=device), n) for n, firsts in members.items()]
+
+    def _group(self, firsts_R: Tensor, n_new: int) -> _RowGroup:
+        places_RN = firsts_R[:, None] + torch.arange(n_new, device=firsts_R.device)
+        positions_RN = self.positions_M[places_RN]
+        past = torch.arange(int(positions_RN.max()) + 1, device=firsts_R.device)
+        return _RowGroup(
+            places_RN=places_RN,
+            holders_RT=self._rows.ancestors[self._row_M[firsts_R], : len(past)],
+            is_visible_R1NT=(past <= positions_RN[..., None])[:, None],
+        )
 
     def attend_past(self, layer: int, query_MC: Tensor, key_MC: Tensor, value_MC: Tensor) -> Tensor:
         """See DecoderMemory."""
         keys, values = self._rows.keys[layer], self._rows.values[layer]
         keys[self._row_M, self.positions_M] = key_MC
         values[self._row_M, self.positions_M] = value_MC
-        mask = self._is_visible[:, None, None]
-        k_MHTD = self._heads(keys[self._holder_MT, self._places]).masked_fill(~mask.transpose(2, 3), 0)
-        v_MHTD = self._heads(values[self._holder_MT, self._places]).masked_fill(~mask.transpose(2, 3), 0)
-        q_MH1D = self._heads(query_MC[:, None])
-        return F.scaled_dot_product_attention(q_MH1D, k_MHTD, v_MHTD, attn_mask=mask)[:, :, 0].flatten(1)
+        attended_MC = torch.empty_like(query_MC)
+        for group in self._groups:
+            past = torch.arange(group.holders_RT.shape[1], device=query_MC.device)
+            # Beyond its own past a row's ancestors are of no meaning; what is there is masked, but must be a number.
+            is_empty_RT1 = ~group.is_visible_R1NT[:, 0, -1, :, None]
+            k_RHTD = self._heads(keys[group.holders_RT, past].masked_fill(is_empty_RT1, 0))
+            v_RHTD = self._heads(values[group.holders_RT, past].masked_fill(is_empty_RT1, 0))
+            q_RHND = self._heads(query_MC[group.places_RN])
+            mixed_RHND = F.scaled_dot_product_attention(q_RHND, k_RHTD, v_RHTD, attn_mask=group.is_visible_R1NT)
+            attended_MC[group.places_RN] = mixed_RHND.transpose(1, 2).flatten(2)
+        return attended_MC
 
     def attend_audio(self, layer: int, query_MC: Tensor) -> Tensor:
         """See DecoderMemory."""

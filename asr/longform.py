@@ -24,7 +24,7 @@ from asr.tokenizer import Tokenizer
 from asr.transcript import Attempt, LanguageSpan, Segment, Suppressed
 from asr.voice import Voice
 from asr.voice_activity import VoiceActivity
-from asr.walk import Context, Setup, Walk, Window
+from asr.walk import MAX_CONTEXT_TOKENS, Context, Setup, Walk, Window
 
 __all__ = ["LanguageWindow", "LongFormSession", "Window"]
 
@@ -56,6 +56,8 @@ class LongFormSession:
         self._setup = Setup(options=options, tokenizer=tokenizer, voice=self._voice)
         self._carried, first_text = _told(options, tokenizer)
         self._context = Context(carried=self._carried, text=first_text)
+        self.warnings = _warnings(self._carried, first_text)
+        """What of the options could not be heeded in full."""
         clips = clips_to_stretches(options.clip_timestamps, n_frames)
         self._clips = clips
         self._timeline = None
@@ -310,6 +312,13 @@ def _is_weak(walk: Walk) -> bool:
 
 def _lost_s(walk: Walk) -> float:
     return sum(lost.end - lost.start for lost in walk.lost())
+
+
+def _warnings(carried: tuple[int, ...], prompt: tuple[int, ...]) -> tuple[str, ...]:
+    room = MAX_CONTEXT_TOKENS - len(carried)
+    if len(prompt) <= room:
+        return ()
+    return (f"prompt: got {len(prompt)} tokens, the model is told the last {room}",)
 
 
 def _told(options: TranscribeOptions, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -309,7 +309,7 @@ def _transcript(
     # Of several channels, the one in which most is said names the language of all.
     n_said = [sum(segment.channel == recording.channel for segment in segments) for recording in recordings]
     main = recordings[n_said.index(max(n_said))].session
-    warnings = list(recordings[0].waveform.warnings)
+    warnings = [*recordings[0].waveform.warnings, *main.warnings]
     language_probs = main.language_probs
     if language_probs and max(language_probs.values()) < options.language_threshold:
         best = f"{main.language} {language_probs[main.language or 'en']:.2f}"

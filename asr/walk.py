@@ -39,7 +39,7 @@ from asr.voice import Voice
 from asr.voice_activity import SpeechStretch
 from asr.words import snap_words, words_of_segments
 
-__all__ = ["Context", "Setup", "Walk", "Window"]
+__all__ = ["MAX_CONTEXT_TOKENS", "Context", "Setup", "Walk", "Window"]
 
 MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
 MAX_CONTEXT_TOKENS = 223  # half of the text context of every Whisper model, less the token that begins it

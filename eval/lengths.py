@@ -117,6 +117,8 @@ def write_length(recording: Path, length_s: float, path: Path) -> float:
     """
     import soundfile  # type: ignore[import-untyped]
 
+    if not recording.is_file():
+        raise EvaluationError(f"{recording}: no such file")
     try:
         facts = soundfile.info(recording)
         if not facts.frames:

@@ -209,6 +209,12 @@ def test_the_prompt_is_the_first_context_and_carried(sequential, result_of, toke
     assert one.window.prompt.context == prompt + segments[0].tokens
 
 
+def test_a_prompt_too_long_for_the_model_is_said(session_of):
+    assert session_of(9000, prompt="x" * 222).warnings == ()
+    [warning] = session_of(9000, prompt="x" * 300, hotwords=("yz",)).warnings
+    assert warning == "prompt: got 301 tokens, the model is told the last 220"
+
+
 def test_without_conditioning_only_the_first_window_hears_the_prompt(sequential, result_of, tokenizer):
     one = sequential(9000, prompt="Tolkien", condition_on_previous_text=False)
     assert one.window.prompt.context == tuple(tokenizer.encode(" Tolkien"))

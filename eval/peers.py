@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_peer", "peer_model", "split_peer"]
 
+OTHER_FILES = ("openai-whisper", "transformers", "openvino-int8")  # the rest reads what was published
+
 
 def split_peer(named: str) -> tuple[str, Path]:
     """NAME=PYTHON taken apart. Raises EvaluationError."""
@@ -49,22 +51,23 @@ def peer_model(engine: str, model: str) -> str:
     from asr.checkpoint import ModelStore, read_checkpoint
 
     published = ModelStore().resolve(model)
+    if engine not in OTHER_FILES:
+        return str(published)
     checkpoint = read_checkpoint(published)
     stem = ModelStore().root.parent / "peers" / f"{published.name}-{checkpoint.source_sha256[:16]}"
     if engine == "openai-whisper":
         return str(_made(stem.with_name(f"{stem.name}.pt"), checkpoint))
+    folder = stem.with_name(f"{stem.name}-huggingface")
     if engine == "transformers":
-        return str(_made(stem.with_name(f"{stem.name}-huggingface"), checkpoint))
-    if engine == "openvino-int8":
-        path = stem.with_name(f"{stem.name}-openvino-int8")
-        if not path.exists():
-            source = _made(stem.with_name(f"{stem.name}-huggingface"), checkpoint)
-            raise EvaluationError(
-                f"--peer openvino-int8: got no model at {path}; make it with optimum-cli export openvino "
-                f"--model {source} --task automatic-speech-recognition-with-past --weight-format int8 {path}"
-            )
-        return str(path)
-    return str(published)
+        return str(_made(folder, checkpoint))
+    path = stem.with_name(f"{stem.name}-openvino-int8")
+    if not path.exists():
+        source = _made(folder, checkpoint)
+        raise EvaluationError(
+            f"--peer openvino-int8: got no model at {path}; make it with optimum-cli export openvino --model {source} "
+            f"--task automatic-speech-recognition-with-past --weight-format int8 {path}"
+        )
+    return str(path)
 
 
 def _made(path: Path, checkpoint: "Checkpoint") -> Path:

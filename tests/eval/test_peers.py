@@ -44,3 +44,22 @@ def test_weights_are_exported_once(tmp_path, monkeypatch) -> None:
     assert Path(peer_model("openai-whisper", "tiny.en")).stat().st_mtime_ns == written_at
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert peer_model("faster-whisper", "tiny.en") == str(tmp_path / "models" / "tiny.en")
+
+
+@pytest.mark.weights
+def test_a_huggingface_folder_reads_back_as_the_same_model(tmp_path, monkeypatch) -> None:
+    import torch
+
+    from asr.checkpoint import ModelStore, read_checkpoint
+
+    published = ModelStore().resolve("tiny.en")
+    monkeypatch.setenv("AURICLE_MODEL_DIR", str(tmp_path / "models"))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.en").symlink_to(published)
+    folder = Path(peer_model("transformers", "tiny.en"))
+    ours, theirs = read_checkpoint(published), read_checkpoint(folder)
+    assert theirs.dims == ours.dims
+    assert theirs.alignment_heads == ours.alignment_heads
+    assert all(torch.equal(theirs.state_dict[name], tensor.float()) for name, tensor in ours.state_dict.items())
+    with pytest.raises(EvaluationError, match=f"make it with optimum-cli export openvino --model {folder}"):
+        peer_model("openvino-int8", "tiny.en")

@@ -41,7 +41,7 @@ TRANSCRIPT = Transcript(
 
 
 class FakeTranscriber:
-    model_name, model_hash = "base", "d0"
+    model_name, model_hash, precision = "base", "d0", "int8"
 
     def __init__(self, result: Transcript | LanguageDetection | Exception) -> None:
         self.result = result
@@ -95,7 +95,7 @@ def test_a_local_failure_is_the_clips_error(clip: Path, error: Exception, code: 
 
 
 def test_a_model_that_does_not_load_names_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(model: str) -> None:
+    def load(model: str, *, quantization: str) -> None:
         raise UnknownModelError("no model of this name")
 
     module = ModuleType("asr.transcriber")

@@ -102,7 +102,7 @@ def _inserted(walk: Walk, segments: list[Segment], tokenizer: Tokenizer) -> list
         found[0] = replace(found[0], start=before[-1].end)
     if after and _last_heard(found[-1]) <= after[0].start < found[-1].end:
         found[-1] = replace(found[-1], end=after[0].start)
-    return [*before, *found, *after]
+    return sorted([*before, *found, *after], key=lambda segment: segment.start)
 
 
 def _first_heard(segment: Segment) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asr.decoding import BeamSearch, DecodingResult, Greedy, Sampling
@@ -922,6 +922,21 @@ def written(seed: int, window: Window, fields: dict[str, float], parts: list[int
 
 @settings(max_examples=100, deadline=None)
 @given(recording=st.tuples(RUNS, OPTIONS), answers=st.tuples(FIELDS, PIECES, st.integers(0, 99)))
+@example(  # what is found within a stretch begins before what stands before its middle
+    recording=(
+        [(8.0, 0.9), (21.0, 0.3)],
+        {
+            "plan": Plan.PARALLEL,
+            "language": "en",
+            "vad": False,
+            "temperatures": (0.0,),
+            "condition_on_previous_text": False,
+            "timestamps": True,
+            "hotwords": (),
+        },
+    ),
+    answers=({"avg_logprob": -0.2, "no_speech_prob": 0.1, "compression_ratio": 1.2}, [0, 2, "ab", 0, 0], 53),
+)
 def test_any_results_lead_to_the_end(session_of, activity_of, result_of, drive, recording, answers):
     (runs, options), (fields, parts, seed) = recording, answers
     activity = activity_of(*runs)

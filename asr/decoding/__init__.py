@@ -1,4 +1,4 @@
-"""Audio windows in, tokens out: the loop, its rules and its search strategies. Knows no recording longer than 30 s."""
+"""One window of audio in, tokens out: algorithm, rules and search strategies. Knows nothing longer than 30 s."""
 
 from asr.decoding.types import (
     BeamSearch,

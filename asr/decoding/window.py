@@ -6,7 +6,7 @@ says. They know no model, no batch and no other window.
 
 import zlib
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,14 +42,6 @@ def detect_language(tokenizer: Tokenizer) -> LanguageProgram:
     logits = answer.logits[0][list(tokenizer.language_tokens)].astype(np.float64)
     weights = np.exp(logits - logits.max())
     return dict(zip(tokenizer.languages, (weights / weights.sum()).tolist(), strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """The prompt of a window and what is known from reading it."""
-
-    tokens: tuple[int, ...]
-    no_speech_prob: float
 
 
 def decode_window(request: DecodeRequest, tokenizer: Tokenizer, *, n_text_ctx: int) -> WindowProgram:

@@ -30,6 +30,7 @@ from asr.tokenizer import Tokenizer
 
 __all__ = ["Engine", "cancelled_on_error"]
 
+REMEMBERED_ROUNDS = 2  # encoded windows that are kept: those under way, and as many for a second look
 IDLE_S = 10.0  # after which the thread ends; the next request starts another
 
 Program = Generator[Extend | Read, Extended | Heard, Any]
@@ -63,7 +64,7 @@ class Engine:
         self._max_windows = max_windows
         self._encoded: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._active: list[_Job] = []
-        self._scheduler = Scheduler(max_windows)
+        self._scheduler: Scheduler[_Job] = Scheduler(max_windows)
         self._changed = threading.Condition()  # guards the scheduler
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -156,18 +157,14 @@ class Engine:
     def _next(self) -> _Job | None:
         with self._changed:
             for dropped in self._scheduler.drop_cancelled():
-                if isinstance(dropped, _Job):
-                    dropped.answer.set_exception(CancelledError("the transcription was cancelled"))
-            taken = self._scheduler.take(time.monotonic()) if len(self._active) < self._max_windows else None
-        return taken if isinstance(taken, _Job) else None
+                dropped.answer.set_exception(CancelledError("the transcription was cancelled"))
+            return self._scheduler.take(time.monotonic()) if len(self._active) < self._max_windows else None
 
     def _admit(self, job: _Job) -> None:
         started = time.perf_counter()
         self._active.append(job)
         try:
-            if job.mel not in self._encoded:
-                self._encoded[job.mel] = self._backend.encode(pad_or_trim(job.mel, N_FRAMES))
-            job.window = self._encoded[job.mel]
+            job.window = self._window(job.mel)
             job.rows = self._backend.take_rows(job.width)
         except Exception as error:  # one window's error is its caller's, not the others'
             self._leave(job)
@@ -175,6 +172,18 @@ class Engine:
         else:
             job.ticket.encode_s += time.perf_counter() - started
             self._advance(job, None)
+
+    def _window(self, mel: Tensor) -> EncodedWindow:
+        """Encoded once while its mel lives, as long as it is among those last asked for."""
+        if mel in self._encoded:
+            window = self._encoded[mel]
+            del self._encoded[mel]  # to come back as the last asked for
+        else:
+            window = self._backend.encode(pad_or_trim(mel, N_FRAMES))
+        self._encoded[mel] = window
+        while len(self._encoded) > REMEMBERED_ROUNDS * self._max_windows:
+            del self._encoded[next(iter(self._encoded))]
+        return window
 
     def _step(self, jobs: Sequence[_Job]) -> None:
         """One step of every window under way."""

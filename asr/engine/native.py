@@ -131,7 +131,9 @@ class NativeBackend:
 
     def choose(self, logits: Array, places: Sequence[int], choices: Sequence[Choice]) -> list[list[Candidate]]:
         """See Backend."""
-        rows = logits[list(places)]
+        first, end = places[0], places[0] + len(places)
+        # Side by side they are worked on where they are; a row that several samples are drawn from is copied.
+        rows = logits[first:end] if list(places) == list(range(first, end)) else logits[list(places)]
         asked = np.array([self._asked(choice) for choice in choices], CHOICE)
         most = max(choice.n_best for choice in choices)
         tokens = np.zeros((len(choices), most), np.int32)

@@ -9,6 +9,7 @@ import enum
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 __all__ = ["Lane", "Scheduler", "Ticket", "Waiting"]
 
@@ -51,20 +52,23 @@ class Waiting:
     start_tag: float = field(default=0.0, init=False)
 
 
-class Scheduler:
-    """Orders waiting windows; ``places`` is how many may be under way at once."""
+W = TypeVar("W", bound=Waiting)
+
+
+class Scheduler(Generic[W]):
+    """Orders waiting windows, of whatever kind; ``places`` is how many may be under way at once."""
 
     def __init__(self, places: int) -> None:
         self._n_bulk_places = max(places - max(math.ceil(places / RESERVED_SHARE), 1), 1)
-        self._interactive: list[Waiting] = []
-        self._bulk: list[Waiting] = []
+        self._interactive: list[W] = []
+        self._bulk: list[W] = []
         self._virtual = 0.0
         self._active: Counter[Ticket] = Counter()
 
     def __len__(self) -> int:
         return len(self._interactive) + len(self._bulk)
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: W) -> None:
         """Put a window into the line of its lane."""
         ticket = waiting.ticket
         if ticket.lane is Lane.INTERACTIVE:
@@ -74,27 +78,27 @@ class Scheduler:
         ticket.finish_tag = waiting.start_tag + waiting.audio_s
         self._bulk.append(waiting)
 
-    def take(self, now: float) -> Waiting | None:
+    def take(self, now: float) -> W | None:
         """The next window, to be decoded now; None when nothing that waits may begin. The caller sees to the places."""
         waiting = self._urgent(now) or self._fair()
         if waiting is not None:
             self._active[waiting.ticket] += 1
         return waiting
 
-    def done(self, waiting: Waiting) -> None:
+    def done(self, waiting: W) -> None:
         """A window that was taken is through."""
         self._active[waiting.ticket] -= 1
         if not self._active[waiting.ticket]:
             del self._active[waiting.ticket]
 
-    def drop_cancelled(self) -> list[Waiting]:
+    def drop_cancelled(self) -> list[W]:
         """Remove and return what waits for nobody."""
         dropped = [each for line in (self._interactive, self._bulk) for each in line if each.ticket.cancelled]
         self._interactive = [each for each in self._interactive if not each.ticket.cancelled]
         self._bulk = [each for each in self._bulk if not each.ticket.cancelled]
         return dropped
 
-    def _urgent(self, now: float) -> Waiting | None:
+    def _urgent(self, now: float) -> W | None:
         aged = [each for each in self._bulk if now - each.since >= PATIENCE_S] if self._has_bulk_place() else []
         # Bulk work that has waited long is due at the end of its patience.
         due = [(each.ticket.deadline, each.since, each) for each in self._interactive]
@@ -105,7 +109,7 @@ class Scheduler:
         (self._interactive if waiting.ticket.lane is Lane.INTERACTIVE else self._bulk).remove(waiting)
         return waiting
 
-    def _fair(self) -> Waiting | None:
+    def _fair(self) -> W | None:
         if not self._bulk or not self._has_bulk_place():
             return None
         most = max(int(self._n_bulk_places * MAX_SHARE), 1)

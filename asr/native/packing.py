@@ -6,6 +6,7 @@ only the pages it touches, and several share them.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -153,18 +154,21 @@ def _numpy(tensor: Tensor) -> Array:
 
 def save_packed(packed: PackedWeights, path: Path, *, source_sha256: str) -> None:
     """Write the packed form; every array begins at a multiple of 64 bytes of the file. Raises OSError."""
-    metadata = {"format": FORMAT, "source_sha256": source_sha256, "padding": ""}
-    contiguous = dict(packed)
-    offset = _data_offset(save(contiguous, metadata=metadata))
-    metadata["padding"] = "." * (-offset % ALIGNMENT)
-    # Under another name first: a reader sees the whole file or none.
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(save(contiguous, metadata=metadata))
-    partial.rename(path)
-
-
-def _data_offset(file: bytes) -> int:
-    return 8 + int.from_bytes(file[:8], "little")
+    file = save(dict(packed), metadata={"format": FORMAT, "source_sha256": source_sha256})
+    # The file is the header's length in 8 bytes, the header, which may end in spaces, and the arrays.
+    end = 8 + int.from_bytes(file[:8], "little")
+    padding = -end % ALIGNMENT
+    # Under another name first: a reader sees the whole file or none, and of two writers each has its own.
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as partial:
+        try:
+            partial.write((end - 8 + padding).to_bytes(8, "little"))
+            partial.write(file[8:end] + b" " * padding)
+            partial.write(memoryview(file)[end:])
+            partial.close()
+            Path(partial.name).rename(path)
+        except OSError:
+            Path(partial.name).unlink(missing_ok=True)
+            raise
 
 
 def load_packed(path: Path, *, source_sha256: str) -> dict[str, Tensor] | None:

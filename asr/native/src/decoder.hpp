@@ -37,7 +37,7 @@ struct NewToken {
 // What the rows remember. The cells of a row: [layer][position][keys, then values of `width` float16].
 struct RowCache {
     uint16_t* const* cells;    // one pointer a row
-    const int32_t* ancestors;  // (n_rows, n_text_positions)
+    const int32_t* ancestors;  // (n_rows, n_text_positions), the rows of the new tokens among them
     int32_t n_text_positions;
 };
 
@@ -78,7 +78,7 @@ inline void attend_past(const float* q, const RowCache& rows, const NewToken& to
     for (int j = 0; j < 4; ++j) query[j] = _mm512_mul_ps(_mm512_loadu_ps(q + j * LANES), _mm512_set1_ps(0.125f));
     float largest = -std::numeric_limits<float>::infinity();
     for (int t = 0; t < n; ++t) {
-        const uint16_t* key = cell(rows, layer, t < token.position ? ancestors[t] : token.row, t, width) + head * HEAD;
+        const uint16_t* key = cell(rows, layer, ancestors[t], t, width) + head * HEAD;
         __m512 sum = _mm512_mul_ps(query[0], load_half(key));
         for (int j = 1; j < 4; ++j) sum = _mm512_fmadd_ps(query[j], load_half(key + j * LANES), sum);
         scores[t] = _mm512_reduce_add_ps(sum);
@@ -94,7 +94,7 @@ inline void attend_past(const float* q, const RowCache& rows, const NewToken& to
     __m512 mixed[4] = {};
     for (int t = 0; t < n; ++t) {
         const uint16_t* value =
-            cell(rows, layer, t < token.position ? ancestors[t] : token.row, t, width) + width + head * HEAD;
+            cell(rows, layer, ancestors[t], t, width) + width + head * HEAD;
         for (int j = 0; j < 4; ++j)
             mixed[j] = _mm512_fmadd_ps(_mm512_set1_ps(scores[t]), load_half(value + j * LANES), mixed[j]);
     }
@@ -158,7 +158,6 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
     auto wide = buffer<float>(int64_t(n) * 4 * width);
     auto quantized = buffer<uint8_t>(int64_t(n) * 4 * width);
     auto scales = buffer<RowScale>(int64_t(n) * QUARTERS);
-    Scratch scratch = scratch_for_threads(width);
     // Tokens that hear the same window share the reading of its cache, up to a few of them.
     struct Group { int first, n; };
     std::vector<Group> groups;
@@ -173,13 +172,14 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
 
 #pragma omp parallel
     {
-        ThreadScratch& own = *scratch[omp_get_thread_num()];
         auto past_scores = buffer<float>(rows.n_text_positions);
+        auto normed = buffer<float>(width);
+        const auto heard = std::make_unique<Queries>();
         const auto normalize = [&](const Norm& norm) {
 #pragma omp for schedule(static)
             for (int i = 0; i < n; ++i) {
-                layer_norm(x.get() + int64_t(i) * width, norm.weight, norm.bias, width, own.normed.get());
-                scales[i] = quantize_row(own.normed.get(), width, quantized.get() + int64_t(i) * width);
+                layer_norm(x.get() + int64_t(i) * width, norm.weight, norm.bias, width, normed.get());
+                scales[i] = quantize_row(normed.get(), width, quantized.get() + int64_t(i) * width);
             }
         };
         const auto quantize = [&](int part) {
@@ -193,10 +193,7 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
             for (int panel = 0; panel < n_panels(layer); ++panel)
                 linear(quantized.get(), scales.get(), n, layer, panel, panel + 1, store);
         };
-        const auto add = [&](int i, int channel, __m512 y) {
-            float* at = x.get() + int64_t(i) * width + channel;
-            _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), y));
-        };
+        const auto add = adding_to(x.get(), width);
         const auto keep = [&](int i, int channel, __m512 y) {
             _mm512_storeu_ps(wide.get() + int64_t(i) * 4 * width + channel, y);
         };
@@ -227,11 +224,11 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
                     const HeadCache cache =
                         head_cache(window.cross + (int64_t(layer) * n_heads + head) * bytes, window.n_positions);
                     float* queries = wide.get() + int64_t(groups[g].first) * 4 * width + head * HEAD;
-                    take_queries(queries, 4 * width, groups[g].n, own.queries);
-                    attend(own.queries, cache, queries, 4 * width);
+                    take_queries(queries, 4 * width, groups[g].n, *heard);
+                    attend(*heard, cache, queries, 4 * width);
                     for (int w = 0; watch && w < watch->n_heads; ++w)
                         if (watch->layers[w] == layer && watch->heads[w] == head)
-                            attention_weights(own.queries, cache,
+                            attention_weights(*heard, cache,
                                               watch->weights + (int64_t(w) * n + groups[g].first) * watch->stride,
                                               watch->stride);
                 }
@@ -252,8 +249,8 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
             if (tokens[i].wants_logits >= 0) {
                 const int to = tokens[i].wants_logits;
                 layer_norm(x.get() + int64_t(i) * width, decoder.final_norm.weight, decoder.final_norm.bias, width,
-                           own.normed.get());
-                scales[to] = quantize_row(own.normed.get(), width, quantized.get() + int64_t(to) * width);
+                           normed.get());
+                scales[to] = quantize_row(normed.get(), width, quantized.get() + int64_t(to) * width);
             }
         const int64_t stride = int64_t(n_panels(decoder.embedding)) * PANEL;
 #pragma omp for schedule(static)

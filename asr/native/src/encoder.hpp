@@ -86,6 +86,33 @@ inline void convolve(const float* frames, int width, int stride, int n_out, cons
     }
 }
 
+// Rows of x, layer-normed and quantized, in the thread's scratch.
+inline void normalize_rows(const Norm& norm, const float* x, int rows, int width, ThreadScratch& own) {
+    for (int r = 0; r < rows; ++r) {
+        layer_norm(x + int64_t(r) * width, norm.weight, norm.bias, width, own.normed.get());
+        own.scales[r] = quantize_row(own.normed.get(), width, own.quantized.get() + int64_t(r) * width);
+    }
+}
+
+// What linear() stores: its rows are added to those of x.
+inline auto adding_to(float* x, int width) {
+    return [=](int row, int channel, __m512 y) {
+        float* at = x + int64_t(row) * width + channel;
+        _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), y));
+    };
+}
+
+// Keys and values of n positions into the caches of all heads, one after another; shared by the threads of a region.
+inline void pack_heads(const float* keys, const float* values, int64_t stride, int n_heads, int n, uint8_t* caches) {
+#pragma omp for collapse(2) schedule(static)
+    for (int head = 0; head < n_heads; ++head)
+        for (int block = 0; block < n_blocks(n); ++block) {
+            HeadCache cache = head_cache(caches + head * head_cache_bytes(n), n);
+            pack_keys(keys + head * HEAD, stride, block * BLOCK, cache);
+            pack_values(values + head * HEAD, stride, block * BLOCK, cache);
+        }
+}
+
 // x (n, width) += the self-attention of one layer. qkv: (n, 3 * width); cache: one head after another.
 inline void self_attention(const EncoderLayer& layer, int width, int n, float* x, float* qkv, uint8_t* cache,
                            Scratch& scratch) {
@@ -97,23 +124,13 @@ inline void self_attention(const EncoderLayer& layer, int width, int n, float* x
 #pragma omp for schedule(dynamic)
         for (int first = 0; first < n; first += CHUNK_ROWS) {
             const int rows = n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
-            for (int r = 0; r < rows; ++r) {
-                layer_norm(x + int64_t(first + r) * width, layer.attention_norm.weight, layer.attention_norm.bias,
-                           width, own.normed.get());
-                own.scales[r] = quantize_row(own.normed.get(), width, own.quantized.get() + int64_t(r) * width);
-            }
+            normalize_rows(layer.attention_norm, x + int64_t(first) * width, rows, width, own);
             linear(own.quantized.get(), own.scales, rows, layer.qkv, 0, n_panels(layer.qkv),
                    [&](int row, int channel, __m512 y) {
                        _mm512_storeu_ps(qkv + int64_t(first + row) * 3 * width + channel, y);
                    });
         }
-#pragma omp for collapse(2) schedule(static)
-        for (int head = 0; head < n_heads; ++head)
-            for (int block = 0; block < n_blocks(n); ++block) {
-                HeadCache at = head_cache(cache + head * head_bytes, n);
-                pack_keys(qkv + width + head * HEAD, 3 * width, block * BLOCK, at);
-                pack_values(qkv + 2 * width + head * HEAD, 3 * width, block * BLOCK, at);
-            }
+        pack_heads(qkv + width, qkv + 2 * width, 3 * width, n_heads, n, cache);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int head = 0; head < n_heads; ++head)
             for (int first = 0; first < n; first += CHUNK_ROWS) {
@@ -131,28 +148,20 @@ inline void self_attention(const EncoderLayer& layer, int width, int n, float* x
                 own.scales[r] = quantize_row(qkv + int64_t(first + r) * 3 * width, width,
                                              own.quantized.get() + int64_t(r) * width);
             linear(own.quantized.get(), own.scales, rows, layer.out, 0, n_panels(layer.out),
-                   [&](int row, int channel, __m512 y) {
-                       float* at = x + int64_t(first + row) * width + channel;
-                       _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), y));
-                   });
+                   adding_to(x + int64_t(first) * width, width));
         }
     }
 }
 
 // x (n, width) += the feed-forward of one layer.
-inline void feed_forward(const EncoderLayer& layer, int width, int n, float* x,
-                         Scratch& scratch) {
+inline void feed_forward(const EncoderLayer& layer, int width, int n, float* x, Scratch& scratch) {
 #pragma omp parallel
     {
         ThreadScratch& own = *scratch[omp_get_thread_num()];
 #pragma omp for schedule(dynamic)
         for (int first = 0; first < n; first += CHUNK_ROWS) {
             const int rows = n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
-            for (int r = 0; r < rows; ++r) {
-                layer_norm(x + int64_t(first + r) * width, layer.mlp_norm.weight, layer.mlp_norm.bias, width,
-                           own.normed.get());
-                own.scales[r] = quantize_row(own.normed.get(), width, own.quantized.get() + int64_t(r) * width);
-            }
+            normalize_rows(layer.mlp_norm, x + int64_t(first) * width, rows, width, own);
             const int part_panels = width / PANEL;
             for (int part = 0; part < QUARTERS; ++part) {
                 linear(own.quantized.get(), own.scales, rows, layer.expand, part * part_panels,
@@ -164,10 +173,7 @@ inline void feed_forward(const EncoderLayer& layer, int width, int n, float* x,
                     own.narrow_scales[r] = quantize_row(own.hidden.get() + int64_t(r) * width, width,
                                                         own.narrow.get() + int64_t(r) * width);
                 linear(own.narrow.get(), own.narrow_scales, rows, layer.shrink[part], 0, part_panels,
-                       [&](int row, int channel, __m512 y) {
-                           float* at = x + int64_t(first + row) * width + channel;
-                           _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), y));
-                       });
+                       adding_to(x + int64_t(first) * width, width));
             }
         }
     }
@@ -182,8 +188,7 @@ inline int64_t cross_cache_bytes(const Encoder& encoder, int n_positions) {
 inline void encode(const Encoder& encoder, const float* mel, int n, float* features, uint8_t* cross) {
     const int width = encoder.width, n_heads = width / HEAD;
     Scratch scratch = scratch_for_threads(width);
-    auto qkv = buffer<float>(int64_t(n) * 3 * width > int64_t(2 * n + 2) * width ? int64_t(n) * 3 * width
-                                                                                 : int64_t(2 * n + 2) * width);
+    auto qkv = buffer<float>(int64_t(3 * n + 2) * width);  // at first the 2 n + 2 frames between the convolutions
     auto cache = buffer<uint8_t>(n_heads * head_cache_bytes(n));
     float* frames = qkv.get();
     std::memset(frames, 0, width * sizeof(float));
@@ -205,7 +210,7 @@ inline void encode(const Encoder& encoder, const float* mel, int n, float* featu
         layer_norm(row, encoder.final_norm.weight, encoder.final_norm.bias, width, row);
         scales[r] = quantize_row(row, width, quantized.get() + int64_t(r) * width);
     }
-    const int64_t head_bytes = head_cache_bytes(n);
+    const int64_t layer_bytes = n_heads * head_cache_bytes(n);
     for (int layer = 0; layer < encoder.n_text_layers; ++layer) {
         const Linear& project = encoder.cross_keys_values[layer];
 #pragma omp parallel
@@ -216,13 +221,7 @@ inline void encode(const Encoder& encoder, const float* mel, int n, float* featu
                        [&](int row, int channel, __m512 y) {
                            _mm512_storeu_ps(qkv.get() + int64_t(row) * 2 * width + channel, y);
                        });
-#pragma omp for collapse(2) schedule(static)
-            for (int head = 0; head < n_heads; ++head)
-                for (int block = 0; block < n_blocks(n); ++block) {
-                    HeadCache at = head_cache(cross + (int64_t(layer) * n_heads + head) * head_bytes, n);
-                    pack_keys(qkv.get() + head * HEAD, 2 * width, block * BLOCK, at);
-                    pack_values(qkv.get() + width + head * HEAD, 2 * width, block * BLOCK, at);
-                }
+            pack_heads(qkv.get(), qkv.get() + width, 2 * width, n_heads, n, cross + layer * layer_bytes);
         }
     }
 }

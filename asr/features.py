@@ -86,16 +86,16 @@ class LogMel:
         """(n_mels, n_frames) float32 on the device."""
         return _scaled(self._unscaled(start_frame, n_frames), self._maximum)
 
-    def followed_by_silence(self, start_frame: int, n_frames: int) -> Tensor:
-        """(n_mels, N_FRAMES): at most that many frames of the recording, and silence after them.
+    def followed_by_silence(self, start_frame: int, n_frames: int, padded_to: int = N_FRAMES) -> Tensor:
+        """(n_mels, padded_to): ``n_frames`` of the recording, and silence after them.
 
         What the reference names a language by; the zeros that it pads a window with to decode it tell neighbours apart
         less well (docs/results.md).
         """
         if start_frame + n_frames >= self.n_frames:
-            return self.window(start_frame, N_FRAMES)
+            return self.window(start_frame, padded_to)
         silence = _scaled(torch.full_like(self._maximum, -math.inf), self._maximum).item()
-        return functional.pad(self.window(start_frame, n_frames), (0, N_FRAMES - n_frames), value=silence)
+        return functional.pad(self.window(start_frame, n_frames), (0, padded_to - n_frames), value=silence)
 
     def _unscaled(self, start_frame: int, n_frames: int) -> Tensor:
         start = start_frame * HOP_LENGTH - MARGIN

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from asr.decoding import DecodeRequest, DecodingOptions, DecodingResult
 from asr.engine import Engine
 from asr.errors import InvalidOptionError
-from asr.features import HOP_LENGTH, N_FFT, SAMPLE_RATE, log_mel_spectrogram
+from asr.features import HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, log_mel_spectrogram, pad_or_trim
 from asr.prompt import check_supported
 from asr.streaming import Hypothesis, StreamingEvent, StreamingOptions, StreamingSession, StreamingWindow
 from asr.streaming.turns import FRAME_SAMPLES
@@ -131,7 +131,13 @@ class LiveTranscriber:
             torch.from_numpy(samples).to(self._engine.device), n_mels=self._engine.dims.n_mels, padding_samples=N_FFT
         )
         heard = mel[:, : -(-len(samples) // HOP_LENGTH)]
-        return self._engine.decode([DecodeRequest(mel=heard, prompt=window.prompt, options=self._decoding)])[0]
+        request = DecodeRequest(
+            mel=pad_or_trim(heard, N_FRAMES),
+            n_frames=heard.shape[-1],
+            prompt=window.prompt,
+            options=self._decoding,
+        )
+        return self._engine.decode([request])[0]
 
 
 def _words(result: DecodingResult, window: StreamingWindow, engine: Engine) -> Iterator[Word]:

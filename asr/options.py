@@ -11,7 +11,15 @@ from asr.errors import InvalidOptionError
 from asr.languages import to_language_code
 from asr.tasks import Task
 
-__all__ = ["DEFAULT_TEMPERATURES", "NON_SPEECH_SYMBOLS", "Channels", "Plan", "Quantization", "TranscribeOptions"]
+__all__ = [
+    "DEFAULT_TEMPERATURES",
+    "NON_SPEECH_SYMBOLS",
+    "AudioContext",
+    "Channels",
+    "Plan",
+    "Quantization",
+    "TranscribeOptions",
+]
 
 DEFAULT_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # Whisper 4.5: fall back in steps of 0.2
 MAX_BEAM_SIZE = 32  # a beam of 32 holds 32 rows of cache a window; more has never measured better
@@ -36,6 +44,13 @@ class Plan(StrEnum):
     SEQUENTIAL = "sequential"  # the paper's walk (4.5): the window moves to the last predicted timestamp
     PARALLEL = "parallel"  # cut at pauses into stretches near 30 s, each walked by itself, so that they batch
     HYBRID = "hybrid"  # parallel; then weak stretches are decoded again with their neighbours' text as context
+
+
+class AudioContext(StrEnum):
+    """How much the encoder hears of a window that is shorter than 30 s."""
+
+    AUTO = "auto"  # the window and some silence; all 30 s where its text is doubtful (asr.audio_context)
+    EXACT = "exact"  # always padded to 30 s, as the model was trained
 
 
 class Channels(StrEnum):
@@ -105,6 +120,8 @@ class TranscribeOptions:
     """The first timestamp of a window is at most this."""
     plan: Plan = Plan.HYBRID
     """How a long recording is walked."""
+    context: AudioContext = AudioContext.AUTO
+    """How much the encoder hears of a window that is shorter than 30 s."""
 
     def __post_init__(self) -> None:
         """Validate, and put the language into its code."""

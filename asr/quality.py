@@ -21,10 +21,8 @@ __all__ = [
     "NO_VOICE",
     "PHANTOM",
     "TOO_DENSE",
-    "Repetition",
     "VoiceEvidence",
     "failures",
-    "find_repetition",
     "is_phantom",
     "is_silence",
     "plain_text",
@@ -42,9 +40,6 @@ PHANTOM = "phantom_phrase"  # what models write over silence, where the voice ac
 NO_TIME = "no_time"  # the model gave the text no length, or a time after the recording's end
 LOST_SPEECH = "lost_speech"  # somebody speaks where there is no text
 
-MAX_NGRAM_TOKENS = 48
-MIN_REPETITIONS = 4
-MIN_REPEATED_TOKENS = 16  # a short "no, no, no, no" is speech
 MAX_LETTERS_PER_SECOND = 35.0  # the fastest speakers reach 25 in any alphabet
 IDEOGRAM_LETTERS = 3.0  # what one Chinese character or Japanese kana takes to say, in letters
 DENSITY_SLACK_S = 0.5  # predicted times are that rough
@@ -84,37 +79,6 @@ class VoiceEvidence:
     max_probability: float
     speech_s: float
     """Seconds in which speech is more likely than the caller's threshold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repetition:
-    """``count`` copies of ``n`` tokens, the first at ``begin``."""
-
-    begin: int
-    n: int
-    count: int
-
-    @property
-    def end(self) -> int:
-        """After the last copy."""
-        return self.begin + self.n * self.count
-
-
-def find_repetition(tokens: Sequence[int]) -> Repetition | None:
-    """The longest run of one n-gram repeated; None when nothing is repeated often enough to be a stuck loop."""
-    best: Repetition | None = None
-    for n in range(1, min(MAX_NGRAM_TOKENS, len(tokens) // MIN_REPETITIONS) + 1):
-        n_equal = 0  # tokens so far that equal the one n places before
-        for i in range(n, len(tokens) + 1):
-            if i < len(tokens) and tokens[i] == tokens[i - n]:
-                n_equal += 1
-                continue
-            found = Repetition(begin=i - n_equal - n, n=n, count=n_equal // n + 1)
-            n_equal = 0
-            is_loop = found.count >= MIN_REPETITIONS and found.n * found.count >= MIN_REPEATED_TOKENS
-            if is_loop and (best is None or found.n * found.count > best.n * best.count):
-                best = found
-    return best
 
 
 def failures(result: DecodingResult, options: TranscribeOptions, duration: float) -> tuple[str, ...]:

@@ -18,15 +18,16 @@ from typing import Any, Self
 from torch import Tensor
 
 from asr.audio import Waveform, load_audio, load_channels
+from asr.audio_context import short_context
 from asr.checkpoint import Checkpoint, ModelStore, read_checkpoint
 from asr.decoding import DecodeRequest
 from asr.engine import Engine, Lane, Ticket, cancelled_on_error
 from asr.engine.loading import DeviceName, DtypeName, load_engine
 from asr.errors import AuricleError, InvalidOptionError
-from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel
+from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel, pad_or_trim
 from asr.language_vote import restrict
 from asr.longform import LanguageWindow, LongFormSession, Window
-from asr.options import Channels, Plan, Quantization, TranscribeOptions
+from asr.options import AudioContext, Channels, Plan, Quantization, TranscribeOptions
 from asr.prompt import check_supported
 from asr.tokenizer import Tokenizer
 from asr.transcript import LanguageDetection, Segment, Timing, Transcript
@@ -37,7 +38,7 @@ __all__ = ["DeviceName", "DtypeName", "Progress", "Transcriber"]
 DEFAULT_OPTIONS = TranscribeOptions()
 MAX_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
 MAX_INTERACTIVE_S = 60.0  # a longer recording is bulk work, which others are not to wait for
-MIN_SHARED_FRAMES = 2000  # a longer window is heard as it is decoded, in one encoding
+MIN_SHARED_FRAMES = 2000  # a longer window with zeros after it is heard as it is decoded, in one encoding
 REMEMBERED_WINDOWS = 2 * MAX_WINDOWS  # those under way, and those listened to for their language
 
 
@@ -59,17 +60,32 @@ class _Recording:
     options: TranscribeOptions
     channel: int | None
     ticket: Ticket
-    _windows: OrderedDict[tuple[int, int], Tensor] = field(default_factory=OrderedDict)
+    _windows: OrderedDict[tuple[int, int, int], Tensor] = field(default_factory=OrderedDict)
 
-    def window(self, seek: int, n_frames: int) -> Tensor:
-        """The same tensor for every question about a window: the decoder then encodes it once."""
-        key = (seek, n_frames)
+    def window(self, seek: int, n_frames: int, padded_to: int) -> Tensor:
+        """The same tensor for every question about a window: the decoder then encodes it once.
+
+        Padded to 3,000 frames with zeros, as the reference does; to fewer with silence, which names languages better.
+        """
+        key = (seek, n_frames, padded_to)
         if key not in self._windows:
-            self._windows[key] = self.mel.window(seek, n_frames)
+            self._windows[key] = (
+                self.mel.followed_by_silence(seek, n_frames, padded_to)
+                if padded_to < N_FRAMES
+                else pad_or_trim(self.mel.window(seek, n_frames), N_FRAMES)
+            )
         self._windows.move_to_end(key)
         while len(self._windows) > REMEMBERED_WINDOWS:
             self._windows.popitem(last=False)
         return self._windows[key]
+
+    def to_name_language(self, window: LanguageWindow) -> Tensor:
+        """As decoding hears the window, in the same encoding, unless zeros would be much of it."""
+        is_exact = self.options.context is AudioContext.EXACT
+        padded_to = N_FRAMES if is_exact else short_context(window.n_frames)
+        if padded_to == N_FRAMES and window.n_frames < MIN_SHARED_FRAMES:
+            return self.mel.followed_by_silence(window.seek, window.n_frames)
+        return self.window(window.seek, window.n_frames, padded_to)
 
 
 class Transcriber:
@@ -189,6 +205,7 @@ class Transcriber:
         *,
         languages: Sequence[str] = (),
         language_threshold: float = 0.0,
+        context: AudioContext = AudioContext.AUTO,
         max_duration_s: float | None = None,
     ) -> LanguageDetection:
         """The language of most of a recording, by a vote over windows along it.
@@ -196,7 +213,7 @@ class Transcriber:
         ``languages`` are those to choose among, all when empty; below ``language_threshold`` the answer names none.
         Raises AudioError, and InvalidOptionError for a language that the model does not know.
         """
-        options = TranscribeOptions(languages=tuple(languages), language_threshold=language_threshold)
+        options = TranscribeOptions(languages=tuple(languages), language_threshold=language_threshold, context=context)
         self._check(options)
         recording = self._open((_waveform(audio, max_duration_s),), options)[0]
         probabilities = self._vote(recording)
@@ -282,16 +299,14 @@ class Transcriber:
         to_read = [window for window in windows if isinstance(window, Window)]
         requests = [
             DecodeRequest(
-                mel=recording.window(window.seek, window.n_frames), prompt=window.prompt, options=window.options
+                mel=recording.window(window.seek, window.n_frames, window.padded_to),
+                n_frames=window.n_frames,
+                prompt=window.prompt,
+                options=window.options,
             )
             for window in to_read
         ]
-        mels = [
-            recording.window(window.seek, window.n_frames)  # decoding has encoded it, or will
-            if window.n_frames >= MIN_SHARED_FRAMES
-            else recording.mel.followed_by_silence(window.seek, window.n_frames)
-            for window in to_hear
-        ]
+        mels = [recording.to_name_language(window) for window in to_hear]
         answers: list[Future[Any]] = [
             *self.engine.submit_languages(mels, recording.ticket),
             *self.engine.submit(requests, recording.ticket),

@@ -38,6 +38,8 @@ class Attempt:
     temperature: float
     with_context: bool
     """Whether the window was told the text before it."""
+    heard_s: float
+    """What the encoder heard: the window and the silence it was padded with; 30 in all, or less (``context``)."""
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float

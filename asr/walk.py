@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from asr.audio_context import short_context
 from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
 from asr.errors import AuricleError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES
-from asr.options import Plan, TranscribeOptions
+from asr.options import AudioContext, Plan, TranscribeOptions
 from asr.prompt import TaskPrompt
 from asr.quality import (
     LOOP,
@@ -23,18 +24,18 @@ from asr.quality import (
     PHANTOM,
     TOO_DENSE,
     failures,
-    find_repetition,
     is_phantom,
     is_silence,
     segment_flags,
     suppression_reason,
     too_dense,
 )
+from asr.repetition import without_loop
 from asr.segments import FRAMES_PER_TIMESTAMP, WindowSegments, split_segments
 from asr.stretches import Stretch
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
-from asr.transcript import Attempt, Quality, Segment, Suppressed, Word
+from asr.transcript import Attempt, Quality, Segment, Suppressed
 from asr.voice import Voice
 from asr.voice_activity import SpeechStretch
 from asr.words import snap_words, words_of_segments
@@ -54,6 +55,8 @@ class Window:
     """Which of the session's walks asks."""
     seek: int
     n_frames: int
+    padded_to: int
+    """Frames that the encoder hears: the window, and silence after it."""
     prompt: TaskPrompt
     options: DecodingOptions
 
@@ -130,6 +133,9 @@ class Walk:
             setup.options.plan is Plan.HYBRID and setup.voice is not None and setup.options.timestamps
         )
         self._earlier = earlier
+        # Text that was doubtful may have been so for want of the silence that the model was trained with.
+        was_doubtful = bool(earlier and earlier[-1].rejected)
+        self._hears_all = was_doubtful or setup.options.context is AudioContext.EXACT
         self._window: Window | None = None
         self._logprob_sum, self._n_tokens = 0.0, 0
         self._move_on(0)
@@ -176,10 +182,12 @@ class Walk:
         """The window to decode next: the same one, at a higher temperature, while its results are not good enough."""
         if self.done:
             return None
+        temperature, padded_to = self._tries()[len(self.attempts)]
         self._window = Window(
             walk=self.number,
             seek=self.seek,
-            n_frames=min(N_FRAMES, self.stretch.end - self.seek),
+            n_frames=self._n_frames,
+            padded_to=padded_to,
             prompt=TaskPrompt(
                 language=self.language,
                 task=self._options.task,
@@ -187,7 +195,7 @@ class Walk:
                 context=self.context.tokens(),
             ),
             options=DecodingOptions(
-                strategy=self._strategy(),
+                strategy=self._strategy(temperature),
                 max_initial_timestamp_s=self._options.max_initial_timestamp_s,
                 suppress_tokens=self._options.suppress_tokens,
                 token_times=self._places_words,
@@ -207,20 +215,20 @@ class Walk:
             return []
         if silent:
             rejected = (*rejected, NO_SPEECH)
-        attempt = self._attempt(result, rejected)
+        attempt = self._attempt(window, result, rejected)
         self.attempts.append((attempt, result))
         self.tried.append(attempt)
         if rejected and self.gives_up:
             self.gave_up, self.failed = True, rejected
             return []
-        if rejected and len(self.attempts) < len(self._options.temperatures):
+        if rejected and len(self.attempts) < len(self._tries()):
             return []
         return self._keep(window)
 
     def climb(self) -> None:
         """Go on from where the walk gave up: at the next temperature, if there is one."""
         self.gives_up = False
-        if len(self.attempts) == len(self._options.temperatures):
+        if len(self.attempts) == len(self._tries()):
             self.make_do()
         else:
             self.gave_up = False
@@ -243,10 +251,25 @@ class Walk:
             for each in self.segments
         ]
 
-    def _attempt(self, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:
+    @property
+    def _n_frames(self) -> int:
+        """Of the window at which the walk is."""
+        return min(N_FRAMES, self.stretch.end - self.seek)
+
+    def _tries(self) -> list[tuple[float, int]]:
+        """Temperatures, and frames that the encoder hears, one after the other while the text is not good enough.
+
+        A short window is first heard with little silence after it (``asr.audio_context``).
+        """
+        ladder = [(temperature, N_FRAMES) for temperature in self._options.temperatures]
+        padded_to = N_FRAMES if self._hears_all else short_context(self._n_frames)
+        return ladder if padded_to == N_FRAMES else [(ladder[0][0], padded_to), *ladder]
+
+    def _attempt(self, window: Window, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:
         return Attempt(
             temperature=result.temperature,
             with_context=bool(self.context.text),
+            heard_s=window.padded_to / FRAMES_PER_SECOND,
             avg_logprob=result.avg_logprob,
             compression_ratio=result.compression_ratio,
             no_speech_prob=result.no_speech_prob,
@@ -290,7 +313,8 @@ class Walk:
         self.suppressed += [Suppressed.of(each, NO_TIME) for each in split.timeless]
         segments = self._with_words(split, result, window)
         if LOOP in attempt.rejected:
-            segments = self._without_loop(segments)
+            segments, removed = without_loop(segments, self._tokenizer)
+            self.suppressed += removed
         if TOO_DENSE in attempt.rejected and too_dense("".join(each.text for each in segments), window.duration):
             self.suppressed += [Suppressed.of(each, TOO_DENSE) for each in segments]
             segments = []
@@ -332,39 +356,14 @@ class Walk:
             return None
         return replace(segment, quality=replace(quality, flags=flags))
 
-    def _without_loop(self, segments: list[Segment]) -> list[Segment]:
-        """The segments with one copy of what is repeated; the other copies are suppressed."""
-        eot = self._tokenizer.eot
-        found = find_repetition([token for segment in segments for token in segment.tokens if token < eot])
-        if found is None:
-            return segments
-        place, kept = 0, []
-        for segment in segments:
-            text = [token for token in segment.tokens if token < eot]
-            cut = range(max(found.begin + found.n - place, 0), min(max(found.end - place, 0), len(text)))
-            place += len(text)
-            if not cut:
-                kept.append(segment)
-                continue
-            removed = self._tokenizer.decode(text[cut.start : cut.stop])
-            self.suppressed.append(Suppressed.of(segment, LOOP, text=removed))
-            rest = (*text[: cut.start], *text[cut.stop :])
-            if self._tokenizer.decode(rest).strip():
-                times = [token for token in segment.tokens if token >= eot]
-                tokens = (*times[:1], *rest, *times[1:])
-                words = _words_around(segment.words, len(self._tokenizer.decode(text[: cut.start])), len(removed))
-                kept.append(replace(segment, text=self._tokenizer.decode(rest), tokens=tokens, words=words))
-        return kept
-
     def _remember(self, segments: Sequence[Segment], temperature: float) -> None:
         if not self._options.condition_on_previous_text or temperature > MAX_CONTEXT_TEMPERATURE:
             self.context.forget()
             return
         self.context.add([token for segment in segments for token in segment.tokens])
 
-    def _strategy(self) -> Strategy:
+    def _strategy(self, temperature: float) -> Strategy:
         options = self._options
-        temperature = options.temperatures[len(self.attempts)]
         if temperature > 0:
             # Another seed at each attempt and window, else each would repeat the same draws.
             seed = None if options.seed is None else options.seed + len(self.attempts) + (self.seek << 8)
@@ -377,18 +376,6 @@ class Walk:
         if options.beam_size == 1:
             return Greedy()
         return BeamSearch(beam_size=options.beam_size, patience=options.patience, length_penalty=options.length_penalty)
-
-
-def _words_around(words: Sequence[Word], n_before: int, n_removed: int) -> tuple[Word, ...]:
-    """The words without the ``n_removed`` characters after the first ``n_before``; joined, they are still the text."""
-    kept, place = [], 0
-    for word in words:
-        head = word.word[: max(n_before - place, 0)]
-        tail = word.word[max(n_before + n_removed - place, 0) :]
-        place += len(word.word)
-        if head + tail:
-            kept.append(replace(word, word=head + tail))
-    return tuple(kept)
 
 
 def _rank(attempt: Attempt) -> tuple[bool, bool, float]:

@@ -20,7 +20,7 @@ from pydantic import (
 from asr.errors import InvalidOptionError
 from asr.formats import Layout
 from asr.option_text import Clip, parse_clips, split_list
-from asr.options import MAX_HOTWORDS, Channels, Plan, TranscribeOptions
+from asr.options import MAX_HOTWORDS, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from server.errors import ApiError
 from server.responses import Include, Presentation, ResponseFormat
@@ -177,6 +177,11 @@ class RecognitionForm(DetectionForm):
         "fastest; hybrid: parallel, then weak stretches again with their neighbours' text. "
         f"Absent: {DEFAULTS.plan}.",
     )
+    context: Literal["auto", "exact"] | None = Field(
+        default=None,
+        description="auto: a window shorter than 30 s is heard with little silence after it, and again with all where "
+        f"its text is doubtful. exact: always padded to 30 s, as the model was trained. Absent: {DEFAULTS.context}.",
+    )
     include: Annotated[tuple[Include, ...], BeforeValidator(_split)] | None = Field(
         default=None,
         description="More for json, verbose_json and stream. logprobs: each segment's avg_logprob and its words' "
@@ -196,6 +201,8 @@ class RecognitionForm(DetectionForm):
             chosen["temperatures"] = self.temperature
         if self.plan is not None:
             chosen["plan"] = Plan(self.plan)
+        if self.context is not None:
+            chosen["context"] = AudioContext(self.context)
         if self.channels is not None:
             chosen["channels"] = Channels(self.channels)
         return TranscribeOptions(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from asr.formats import FORMATS
-from asr.options import DEFAULT_TEMPERATURES, MAX_HOTWORDS, Channels, Plan
+from asr.options import DEFAULT_TEMPERATURES, MAX_HOTWORDS, AudioContext, Channels, Plan
 from asr.tasks import Task
 
 __all__ = [
@@ -118,6 +118,14 @@ PlanOption = Annotated[
         rich_help_panel=RECORDING,
         help="sequential: window after window, each knows the text before; parallel: cut at pauses, fastest; "
         "hybrid: parallel, then weak stretches again with their neighbours' text.",
+    ),
+]
+ContextOption = Annotated[
+    AudioContext,
+    typer.Option(
+        rich_help_panel=RECORDING,
+        help="auto: a window shorter than 30 s is heard with little silence after it, and again with all where its "
+        "text is doubtful; exact: always padded to 30 s, as the model was trained.",
     ),
 ]
 

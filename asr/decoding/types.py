@@ -91,12 +91,15 @@ class DecodeRequest:
     """One window of at most 30 s."""
 
     mel: Tensor
-    """(n_mels, n_frames) float32; shorter windows are padded with zeros to 3,000 frames, as the reference does.
+    """(n_mels, n) float32 with an even n of at most 3,000: what the encoder hears, padding included.
 
-    The encoded window is remembered as long as this tensor lives: asking again at another temperature encodes nothing.
+    The reference pads every window with zeros to 3,000 frames (``pad_or_trim``). The encoded window is remembered as
+    long as this tensor lives: asking again at another temperature encodes nothing.
     """
     prompt: TaskPrompt
     options: DecodingOptions
+    n_frames: int | None = None
+    """Of the frames, those that are not padding; None: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from asr.decoding.rules import Rules, rules_for
 from asr.decoding.selection import Hypothesis, Selector, selector_for
 from asr.decoding.steps import Extend, Extended, Heard, Read
 from asr.decoding.types import DecodeRequest, DecodingResult, TokenTime
-from asr.features import N_FRAMES
 from asr.tokenizer import Tokenizer
 
 __all__ = ["LanguageProgram", "WindowProgram", "compression_ratio", "decode_window", "detect_language"]
@@ -113,7 +112,7 @@ def _place(
     heard = yield Read(
         tokens=tokens,
         first=len(start) - 1,
-        n_positions=max(min(request.mel.shape[-1], N_FRAMES) // FRAMES_PER_POSITION, 1),
+        n_positions=max((request.n_frames or request.mel.shape[-1]) // FRAMES_PER_POSITION, 1),
         vocabulary_end=tokenizer.eot,
     )
     assert isinstance(heard, Heard)  # noqa: S101 (tells the type)

@@ -52,7 +52,7 @@ class Backend(Protocol):
         """What it computes in: int8, float32, bfloat16 …"""
 
     def encode(self, mel: Tensor) -> EncodedWindow:
-        """Hear a window: (n_mels, 3000) float32."""
+        """Hear a window: (n_mels, n) float32, see ``DecodeRequest``."""
 
     def take_rows(self, n: int) -> list[int]:
         """Numbers of ``n`` free rows."""

@@ -24,8 +24,8 @@ from asr.decoding.types import DecodeRequest, DecodingResult
 from asr.decoding.window import decode_window, detect_language
 from asr.engine.backend import Backend, EncodedWindow, Part
 from asr.engine.scheduler import Scheduler, Ticket, Waiting
-from asr.errors import CancelledError
-from asr.features import FRAMES_PER_SECOND, N_FRAMES, pad_or_trim
+from asr.errors import AuricleError, CancelledError
+from asr.features import FRAMES_PER_SECOND, N_FRAMES
 from asr.tokenizer import Tokenizer
 
 __all__ = ["Engine", "cancelled_on_error"]
@@ -105,7 +105,9 @@ class Engine:
             thread.join()
 
     def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int) -> _Job:
-        audio_s = min(mel.shape[-1], N_FRAMES) / FRAMES_PER_SECOND
+        if mel.shape[-1] % 2 or not 0 < mel.shape[-1] <= N_FRAMES:
+            raise AuricleError(f"mel: got {mel.shape[-1]} frames, expected an even number of at most {N_FRAMES}")
+        audio_s = mel.shape[-1] / FRAMES_PER_SECOND
         return _Job(ticket, audio_s, time.monotonic(), mel=mel, program=program, width=width)
 
     def _add(self, jobs: Sequence[_Job]) -> list[Future[Any]]:
@@ -179,7 +181,7 @@ class Engine:
             window = self._encoded[mel]
             del self._encoded[mel]  # to come back as the last asked for
         else:
-            window = self._backend.encode(pad_or_trim(mel, N_FRAMES))
+            window = self._backend.encode(mel)
         self._encoded[mel] = window
         while len(self._encoded) > REMEMBERED_ROUNDS * self._max_windows:
             del self._encoded[next(iter(self._encoded))]

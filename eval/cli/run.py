@@ -13,6 +13,7 @@ from eval.cli.console import ProgressBar, open_clips, reported_errors
 from eval.cli.target_options import (
     ApiKeyOption,
     BeamSizeOption,
+    ContextOption,
     LanguageOption,
     ModelOption,
     NoVadOption,
@@ -51,6 +52,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     only: OnlyOption = None,
     seed: SeedOption = None,
     plan: PlanOption = None,
+    context: ContextOption = None,
     no_vad: NoVadOption = False,
     word_timestamps: WordTimestampsOption = False,
     peer: PeerOption = None,
@@ -93,10 +95,18 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     Exit code: 0, also when some clips failed; 1 when all failed or there are none; 2 for a wrong option.
     """
     options = decoding_options(
-        beam_size, temperature, seed, openai=openai, plan=plan, vad=not no_vad, word_timestamps=word_timestamps
+        beam_size,
+        temperature,
+        seed,
+        openai=openai,
+        plan=plan,
+        context=context,
+        vad=not no_vad,
+        word_timestamps=word_timestamps,
     )
     if task is Job.DETECT_LANGUAGE:
-        _check_detection(peer, (beam_size, temperature, seed, plan) != (None,) * 4 or no_vad or word_timestamps)
+        said = (beam_size, temperature, seed, plan, context)
+        _check_detection(peer, said != (None,) * 5 or no_vad or word_timestamps)
     if openai is not None and task is Job.TRANSLATE and language is LanguageMode.MANIFEST:
         raise typer.BadParameter(
             "--task translate with --openai: its translations take no language; add --language auto"
@@ -115,7 +125,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
 
 def _check_detection(peer: str | None, decoding_is_asked_for: bool) -> None:
     if decoding_is_asked_for:
-        options = "--beam-size, --temperature, --seed, --plan, --no-vad, --word-timestamps"
+        options = "--beam-size, --temperature, --seed, --plan, --context, --no-vad, --word-timestamps"
         raise typer.BadParameter(f"--task detect-language decodes no text: leave out {options}")
     if peer is not None:
         raise typer.BadParameter(f"--task detect-language: got --peer {peer}, expected a target that answers it")

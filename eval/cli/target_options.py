@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from asr.errors import InvalidOptionError
-from asr.options import DEFAULT_TEMPERATURES, Plan, Quantization, TranscribeOptions
+from asr.options import DEFAULT_TEMPERATURES, AudioContext, Plan, Quantization, TranscribeOptions
 from eval.errors import TargetUnavailableError
 from eval.runner import LanguageMode
 from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
@@ -18,6 +18,7 @@ from eval.targets import LocalTarget, OpenAITarget, ServerTarget, Target
 __all__ = [
     "ApiKeyOption",
     "BeamSizeOption",
+    "ContextOption",
     "LanguageOption",
     "ModelOption",
     "NoVadOption",
@@ -93,6 +94,13 @@ PeerOption = Annotated[
 PlanOption = Annotated[
     Plan | None, typer.Option(help=f"How long recordings are walked.  [default: {TranscribeOptions().plan.value}]")
 ]
+ContextOption = Annotated[
+    AudioContext | None,
+    typer.Option(
+        help="auto: short windows get little silence; exact: always 30 s.  "
+        f"[default: {TranscribeOptions().context.value}]"
+    ),
+]
 NoVadOption = Annotated[bool, typer.Option("--no-vad", help="Decode also where nobody seems to speak.")]
 QuantizationOption = Annotated[
     Quantization | None,
@@ -108,6 +116,7 @@ def decoding_options(  # noqa: PLR0913  (the options of a command)
     *,
     openai: str | None = None,
     plan: Plan | None = None,
+    context: AudioContext | None = None,
     vad: bool = True,
     word_timestamps: bool = False,
 ) -> TranscribeOptions:
@@ -126,6 +135,7 @@ def decoding_options(  # noqa: PLR0913  (the options of a command)
             temperatures=DEFAULT_TEMPERATURES if temperature is None else _temperatures(temperature),
             seed=seed,
             plan=TranscribeOptions().plan if plan is None else plan,
+            context=TranscribeOptions().context if context is None else context,
             vad=vad,
             word_timestamps=word_timestamps,
         )

@@ -31,6 +31,7 @@ ARABIC_MARKS = re.compile(
     "[\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
 )
 HEBREW_POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
+LETTERS_BY_CATEGORY_ALONE = "ฯຯ"  # Thai and Lao signs of abbreviation: punctuation that Unicode calls letters
 
 
 def _visible(word: str, language: str | None) -> str:
@@ -87,7 +88,8 @@ def _attached(word: str, language: str | None) -> str:  # noqa: ARG001
     kept: list[str] = []
     for char in word:
         before = kept[-1] if kept else " "
-        if unicodedata.category(char)[0] != "M" or unicodedata.category(before)[0] in "LM":
+        is_letter = unicodedata.category(before)[0] in "LM" and before not in LETTERS_BY_CATEGORY_ALONE
+        if unicodedata.category(char)[0] != "M" or is_letter:
             kept.append(char)
     return "".join(kept)
 

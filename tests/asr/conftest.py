@@ -17,6 +17,7 @@ from asr.decoding.types import TokenTime
 from asr.engine import Engine
 from asr.engine.backend import Backend, Part
 from asr.engine.torch_backend import TorchBackend
+from asr.features import pad_or_trim
 from asr.longform import LanguageWindow, LongFormSession, Window
 from asr.model import ModelDimensions, Whisper
 from asr.prompt import TaskPrompt
@@ -114,16 +115,17 @@ def strangers() -> Callable[..., list[DecodeRequest]]:
     """Prompts of unequal length, languages, tasks and strategies of equal and unequal width, long and short windows."""
 
     def build(*, token_times: bool = False) -> list[DecodeRequest]:
-        def request(seed: int, strategy: Strategy, *, n_frames: int = 3000, max_tokens: int = 8, **prompt):
+        def request(seed: int, strategy: Strategy, *, n_frames=3000, padded_to=3000, max_tokens=8, **prompt):
             return DecodeRequest(
-                mel=torch.randn(80, n_frames, generator=torch.Generator().manual_seed(seed)),
+                mel=pad_or_trim(torch.randn(80, n_frames, generator=torch.Generator().manual_seed(seed)), padded_to),
+                n_frames=n_frames,
                 prompt=TaskPrompt(**{"language": "en"} | prompt),
                 options=DecodingOptions(strategy=strategy, max_tokens=max_tokens, token_times=token_times),
             )
 
         return [
             request(0, Greedy()),
-            request(1, BeamSearch(beam_size=3), n_frames=700, language="de", context=(5, 6, 7, 8)),
+            request(1, BeamSearch(beam_size=3), n_frames=700, padded_to=1400, language="de", context=(5, 6, 7, 8)),
             request(2, Sampling(temperature=0.8, best_of=3, seed=5), task=Task.TRANSLATE, language="fr"),
             request(3, Greedy(), context=tuple(range(100)), max_tokens=5),
             request(4, BeamSearch(beam_size=5, patience=2.0), timestamps=False, max_tokens=7),

@@ -14,7 +14,7 @@ from asr.decoding.rules import rules_for
 from asr.engine import Engine, Ticket, cancelled_on_error
 from asr.engine.torch_backend import TorchBackend, apply_rules
 from asr.engine.torch_memory import ROWS_STEP
-from asr.errors import CancelledError, InvalidOptionError, UnsupportedLanguageError
+from asr.errors import AuricleError, CancelledError, InvalidOptionError, UnsupportedLanguageError
 from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from asr.prompt import TaskPrompt
 from asr.tasks import Task
@@ -59,6 +59,12 @@ def test_a_batch_of_strangers_equals_singles_in_order(engine, strangers):
         check_same(result, engine.decode([request])[0])
     for result, expected in zip(engine.decode(requests[::-1]), together[::-1], strict=True):
         check_same(result, expected)
+
+
+@pytest.mark.parametrize("n_frames", [0, 7, 2999, 3002])
+def test_windows_that_no_encoder_hears_are_refused(engine, n_frames):
+    with pytest.raises(AuricleError, match=f"mel: got {n_frames} frames, expected an even number of at most 3000"):
+        engine.decode([request_of(mel_of(0, n_frames))])
 
 
 @pytest.mark.parametrize("max_windows", [1, 2, 3])

@@ -97,5 +97,7 @@ def test_silence_follows_a_window():
     torch.testing.assert_close(mel.followed_by_silence(100, 400), whole[:, 100 : 100 + N_FRAMES])
     middle = mel.followed_by_silence(100, 200)
     assert middle.shape == (80, N_FRAMES)
+    assert mel.followed_by_silence(100, 200, padded_to=600).equal(middle[:, :600])
+    assert mel.followed_by_silence(100, 400, padded_to=600).equal(mel.followed_by_silence(100, 400)[:, :600])
     torch.testing.assert_close(middle[:, :200], whole[:, 100:300])
     assert middle[:, 200:].unique().tolist() == pytest.approx([whole.min().item()])

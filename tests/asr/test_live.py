@@ -32,8 +32,8 @@ class CountingEngine(Engine):
     def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodingResult]:
         [request] = requests
         assert request.options.token_times
-        self.n_frames.append(request.mel.shape[-1])
-        n_words = request.mel.shape[-1] // 100
+        self.n_frames.append(request.n_frames)
+        n_words = request.n_frames // 100
         tokens = self.tokenizer.encode(" tick")
         times = [
             TokenTime(start=second + i * 0.05, end=second + (i + 1) * 0.05, probability=0.5)

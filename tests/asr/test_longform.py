@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asr.decoding import BeamSearch, DecodingResult, Greedy, Sampling
 from asr.errors import AuricleError, InvalidOptionError
 from asr.longform import LOOK_AHEAD_SLOTS, LongFormSession, Window
-from asr.options import Plan, TranscribeOptions
+from asr.options import AudioContext, Plan, TranscribeOptions
 from asr.quality import LOST_SPEECH
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
@@ -565,6 +565,21 @@ def test_a_weak_stretch_is_walked_again_with_the_text_before_it(six, result_of, 
     assert [segment.text for segment in done.segments][2] == " told"
 
 
+@pytest.mark.parametrize(("alone", "heard"), [({"avg_logprob": -0.8}, [1576, 1576]), (UNLIKELY, [1576, 3000])])
+def test_a_second_walk_shares_the_encoding_of_the_first_unless_that_failed(
+    session_of, activity_of, result_of, drive, alone, heard
+):
+    session = session_of(7620, activity_of(*[(6.5, 0.9), (9.6, 0.0)] * 6), plan=Plan.HYBRID)
+    third = 3119
+
+    def answer(window: Window) -> DecodingResult:
+        is_weak = window.seek == third and not window.prompt.context
+        return result_of("0 ab 300", **alone if is_weak else {})
+
+    done = drive(session, answer)
+    assert [window.padded_to for window in done.windows if window.seek == third] == heard
+
+
 @pytest.mark.parametrize(
     ("alone", "with_context", "kept"),
     [
@@ -612,7 +627,7 @@ def test_the_ladder_is_climbed_where_context_does_not_help(six, result_of, drive
     ],
 )
 def test_without_text_before_it_a_stretch_climbs_the_ladder(six, result_of, drive, options, failing):
-    session = six(plan=Plan.HYBRID, temperatures=(0.0, 0.8), **options)
+    session = six(plan=Plan.HYBRID, context=AudioContext.EXACT, temperatures=(0.0, 0.8), **options)
 
     def answer(window: Window) -> DecodingResult:
         return result_of("0 ab 800", **UNLIKELY if window.seek == failing else {})
@@ -643,7 +658,7 @@ def test_a_silent_stretch_before_it_gives_no_context(six, result_of, drive):
     ("fields", "is_inserted"), [({}, True), ({"avg_logprob": -1.01}, False), ({"compression_ratio": 9.0}, False)]
 )
 def test_speech_without_text_is_walked_once_more(six, result_of, drive, plan, fields, is_inserted):
-    session = six(plan=plan, temperatures=(0.0,))
+    session = six(plan=plan, context=AudioContext.EXACT, temperatures=(0.0,))
 
     def answer(window: Window) -> DecodingResult:
         if window.seek == 2460:

@@ -16,7 +16,7 @@ from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, Unsupp
 from asr.features import HOP_LENGTH, SAMPLE_RATE
 from asr.model import ModelDimensions
 from asr.native import kernels
-from asr.options import Channels, Plan, TranscribeOptions
+from asr.options import AudioContext, Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
@@ -233,7 +233,9 @@ def jfk(shared) -> Waveform:
 def test_the_sequential_plan_equals_the_reference(base, shared, name, beam_size):
     """Token for token, over all five minutes."""
     golden = json.loads((shared / "golden" / "longform.json").read_text())
-    options = TranscribeOptions(beam_size=beam_size, language=golden["language"], plan=Plan.SEQUENTIAL)
+    options = TranscribeOptions(
+        beam_size=beam_size, language=golden["language"], plan=Plan.SEQUENTIAL, context=AudioContext.EXACT
+    )
     transcript = base.transcribe(shared / "golden" / golden["audio"], options)
     assert len(transcript.segments) > 50
     assert transcript.suppressed == ()
@@ -249,9 +251,24 @@ def test_languages_are_heard_as_by_the_reference(base, shared):
     clips = [clip for clip in map(json.loads, lines) if clip["n_samples"] < MIN_SHARED_FRAMES * HOP_LENGTH]
     assert len(clips) > 10
     for clip in clips:
-        found = base.detect_language(shared / "golden" / clip["audio"]).language_probs
+        audio = shared / "golden" / clip["audio"]
+        found = base.detect_language(audio, context=AudioContext.EXACT).language_probs
         expected = clip["language_probs"]
         assert {code: found[code] for code in expected} == pytest.approx(expected, abs=1e-3), clip["id"]
+
+
+@weights
+@pytest.mark.parametrize(("context", "heard"), [("auto", [1950]), ("exact", [3000, 3000])])
+def test_a_short_clip_is_encoded_once_for_its_language_and_its_text(base, jfk, monkeypatch, context, heard):
+    encode, frames = base.engine._backend.encode, []
+
+    def listen(mel):
+        frames.append(mel.shape[-1])
+        return encode(mel)
+
+    monkeypatch.setattr(base.engine._backend, "encode", listen)
+    transcript = base.transcribe(jfk, TranscribeOptions(beam_size=1, context=AudioContext(context)))
+    assert (transcript.language, frames) == ("en", heard)
 
 
 @weights

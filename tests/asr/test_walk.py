@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asr.decoding import DecodingResult, TokenTime
 from asr.errors import AuricleError
-from asr.options import TranscribeOptions
+from asr.options import AudioContext, TranscribeOptions
 from asr.quality import LOOP, LOW_PROBABILITY, NO_SPEECH, NO_TIME, NO_VOICE, PHANTOM, TOO_DENSE
 from asr.stretches import Stretch
 from asr.transcript import Attempt, Segment
@@ -30,9 +30,10 @@ def walk_over(tokenizer) -> Callable[..., Walk]:
         *,
         context: Context | None = None,
         earlier: tuple[Attempt, ...] = (),
+        audio_context: AudioContext = AudioContext.EXACT,
         **options,
     ) -> Walk:
-        chosen = TranscribeOptions(**options)
+        chosen = TranscribeOptions(context=audio_context, **options)
         voice = None if activity is None else Voice(activity, threshold=chosen.vad_threshold)
         setup = Setup(options=chosen, tokenizer=tokenizer, voice=voice)
         stretch = Stretch(begin=begin, end=end)
@@ -81,7 +82,7 @@ def test_the_result_of_another_window_is_refused(walk_over, result_of):
 
 def test_attempts_are_listed_in_order_with_why_they_failed(walk_over, result_of):
     fields = {"avg_logprob": -3.0, "compression_ratio": 1.0, "no_speech_prob": 0.0, "rejected": ()}
-    earlier = (Attempt(temperature=0.0, with_context=False, **fields),)
+    earlier = (Attempt(temperature=0.0, with_context=False, heard_s=30.0, **fields),)
     walk = walk_over(0, 6000, earlier=earlier, temperatures=(0.0, 0.4, 0.8))
     take(walk, result_of(compression_ratio=3.0))
     take(walk, result_of(avg_logprob=-1.5))
@@ -197,6 +198,58 @@ def test_a_phantom_among_other_text_over_a_voice_stays(walk_over, result_of, act
     walk = walk_over(0, 1600, activity_of((16.0, 0.9)), temperatures=(0.0,))
     take(walk, result_of("0 okay 50 50 then 800", avg_logprob=-1.1))
     assert texts(walk) == [" okay", " then"]
+
+
+# --- how much is heard ---
+
+
+def heard(walk: Walk, guess: DecodingResult) -> list[tuple[float, int]]:
+    """Temperature and frames of each try at a window whose text never is good enough."""
+    tries = []
+    while (window := walk.next_window()) is not None and window.seek == walk.stretch.begin:
+        tries.append((window.options.strategy.temperature, window.padded_to))
+        walk.accept(window, guess)
+    return tries
+
+
+def test_a_short_window_is_heard_with_little_silence(walk_over, result_of):
+    walk = walk_over(100, 1100, audio_context=AudioContext.AUTO)
+    assert (walk.next_window().n_frames, walk.next_window().padded_to) == (1000, 1800)
+    take(walk, result_of("0 word 500"))
+    assert [attempt.heard_s for attempt in walk.segments[0].quality.attempts] == [18.0]
+
+
+@pytest.mark.parametrize("audio_context", AudioContext)
+@pytest.mark.parametrize("n_frames", [1800, 2600, 3000])
+def test_long_windows_are_heard_with_all_of_it(walk_over, audio_context, n_frames):
+    assert walk_over(0, n_frames, audio_context=audio_context).next_window().padded_to == 3000
+
+
+def test_doubtful_text_is_heard_again_in_full_before_the_ladder(walk_over, result_of):
+    walk = walk_over(0, 400, audio_context=AudioContext.AUTO, temperatures=(0.0, 0.4))
+    assert heard(walk, result_of("0 word 100", avg_logprob=-1.5)) == [(0.0, 1200), (0.0, 3000), (0.4, 3000)]
+
+
+def test_exact_is_heard_in_full_at_once(walk_over, result_of):
+    walk = walk_over(0, 400, temperatures=(0.0, 0.4))
+    assert heard(walk, result_of("0 word 100", avg_logprob=-1.5)) == [(0.0, 3000), (0.4, 3000)]
+
+
+@pytest.mark.parametrize(("rejected", "padded_to"), [((), 1200), ((LOOP,), 3000)])
+def test_after_an_earlier_failure_all_is_heard(walk_over, rejected, padded_to):
+    fields = {"avg_logprob": -0.5, "compression_ratio": 1.0, "no_speech_prob": 0.0}
+    earlier = (Attempt(temperature=0.0, with_context=False, heard_s=12.0, rejected=rejected, **fields),)
+    walk = walk_over(0, 400, audio_context=AudioContext.AUTO, earlier=earlier)
+    assert walk.next_window().padded_to == padded_to
+
+
+@pytest.mark.parametrize(("in_full", "kept"), [(-1.4, " short"), (-1.2, " full")])
+def test_of_two_doubtful_texts_the_better_is_kept(walk_over, result_of, in_full, kept):
+    walk = walk_over(0, 400, audio_context=AudioContext.AUTO, temperatures=(0.0,))
+    take(walk, result_of("0 short 200", avg_logprob=-1.3))
+    take(walk, result_of("0 full 200", avg_logprob=in_full))
+    assert texts(walk) == [kept]
+    assert [attempt.heard_s for attempt in walk.segments[0].quality.attempts] == [12.0, 30.0]
 
 
 # --- impossible density ---

@@ -61,6 +61,7 @@ def make_evidence() -> Transcript:
     attempt = Attempt(
         temperature=0.0,
         with_context=True,
+        heard_s=30.0,
         avg_logprob=-1.5,
         compression_ratio=3.0,
         no_speech_prob=0.1,

@@ -10,7 +10,7 @@ from httpx import Response
 from service_fakes import MODEL, SEGMENTS, FakeWorkers, make_evidence
 
 from asr.formats import Layout
-from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
+from asr.options import DEFAULT_TEMPERATURES, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from asr.transcript import LanguageDetection
 from server.errors import ApiError
@@ -85,6 +85,7 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
         no_speech_threshold="0.5",
         condition_on_previous_text="false",
         plan="parallel",
+        context="exact",
         language_threshold="0.3",
         languages="German, en",
         carry_prompt="true",
@@ -105,6 +106,7 @@ def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorker
     assert (options.compression_ratio_threshold, options.logprob_threshold) == (2.0, None)
     assert (options.no_speech_threshold, options.condition_on_previous_text) == (0.5, False)
     assert (options.languages, options.language_threshold, options.plan) == (("de", "en"), 0.3, Plan.PARALLEL)
+    assert options.context is AudioContext.EXACT
     assert (options.carry_prompt, options.hotwords) == (True, ("Smith, Ada", "Auricle"))
     assert options.clip_timestamps == ((10.0, 20.5), (60.0, None))
     assert (options.channels, options.vad, options.vad_threshold) == (Channels.SPLIT, False, 0.4)
@@ -203,7 +205,7 @@ def test_attempts_are_shown_on_request(client: TestClient, workers: FakeWorkers)
     body = post(client, response_format="verbose_json", **{"include[]": "attempts"}).json()
     assert body["segments"][0]["quality"]["attempts"] == [
         {
-            "temperature": 0.0, "with_context": True, "avg_logprob": -1.5, "compression_ratio": 3.0,
+            "temperature": 0.0, "with_context": True, "heard_s": 30.0, "avg_logprob": -1.5, "compression_ratio": 3.0,
             "no_speech_prob": 0.1, "rejected": ["loop"],
         }
     ]  # fmt: skip

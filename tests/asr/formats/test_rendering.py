@@ -103,7 +103,7 @@ def test_json_holds_everything(hand: Transcript):
 
 def test_json_holds_the_evidence(song: Transcript):
     attempt = Attempt(
-        temperature=0.0, with_context=True, avg_logprob=-2.0, compression_ratio=3.0, no_speech_prob=0.1,
+        temperature=0.0, with_context=True, heard_s=30.0, avg_logprob=-2.0, compression_ratio=3.0, no_speech_prob=0.1,
         rejected=("loop",),
     )  # fmt: skip
     removed = Suppressed(

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eval.normalizers import NormalizerName, normalizer_for
@@ -39,6 +39,7 @@ texts = st.text(max_size=30) | st.text(st.characters(max_codepoint=0x3100), max_
 
 @settings(max_examples=400, deadline=None)
 @given(text=texts, language=st.sampled_from(LANGUAGES))
+@example(text="ฯ\u0300", language=None)  # a mark on what is taken away
 def test_normalizing_twice_is_normalizing_once(text: str, language: str | None) -> None:
     once = AURICLE.normalize(text, language)
     assert AURICLE.normalize(once, language) == once

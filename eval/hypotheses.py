@@ -54,7 +54,7 @@ class Hypothesis:
     duration: float | None = None
     """Length of the audio as the target measured it, seconds."""
     seconds: float
-    """Wall clock from request to text, seconds."""
+    """Wall clock from request to text, seconds; other clips may have been under way beside it."""
     times: PhaseTimes | None = None
     """Where that time went, where the target says."""
     model_hash: str | None = None

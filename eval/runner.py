@@ -6,9 +6,13 @@ Knows no HTTP, no normalizer and no terminal: progress is told to whoever asks.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -111,9 +115,10 @@ def run_corpus(plan: RunPlan, target: Target, folder: Path, progress: Progress) 
         n_resumed = len(store.finished)
         pending = [utterance for utterance in utterances if utterance.id not in store.finished]
         progress.start(pending, len(utterances))
-        for utterance in pending:
-            store.append(_hypothesis(utterance, references[utterance.id].key, plan, target))
-            progress.advance(utterance)
+        with closing(_hypotheses(pending, references, plan, target)) as hypotheses:
+            for utterance, hypothesis in zip(pending, hypotheses, strict=True):
+                store.append(hypothesis)
+                progress.advance(utterance)
     return RunSummary(
         hypotheses=store.finished,
         n_resumed=n_resumed,
@@ -143,6 +148,25 @@ def _references(plan: RunPlan, config: Mapping[str, object], progress: Progress)
         if reference is not None:
             references[clip.id] = reference
     return references
+
+
+def _hypotheses(
+    pending: Sequence[Utterance], references: Mapping[str, Reference], plan: RunPlan, target: Target
+) -> Generator[Hypothesis, None, None]:
+    """In the order of the clips, as many of them under way as the target likes."""
+
+    def ask(utterance: Utterance) -> Hypothesis:
+        return _hypothesis(utterance, references[utterance.id].key, plan, target)
+
+    upcoming = iter(pending)
+    with ThreadPoolExecutor(target.n_parallel, thread_name_prefix="clip") as threads:
+        running = deque(threads.submit(ask, each) for each in islice(upcoming, target.n_parallel))
+        try:
+            while running:
+                yield running.popleft().result()
+                running += [threads.submit(ask, each) for each in islice(upcoming, 1)]
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _hypothesis(utterance: Utterance, key: str, plan: RunPlan, target: Target) -> Hypothesis:

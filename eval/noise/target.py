@@ -52,6 +52,11 @@ class DistortedTarget:
             "material": _material(condition, materials),
         }
 
+    @property
+    def n_parallel(self) -> int:
+        """As the target itself."""
+        return self._target.n_parallel
+
     def describe(self) -> Mapping[str, Any]:
         """The target's own description, and ``distortion``: everything that decides what is done to the clips."""
         return {**self._target.describe(), "distortion": self._distortion}

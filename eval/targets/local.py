@@ -21,6 +21,8 @@ T = TypeVar("T")
 class LocalTarget:
     """A loaded model as a ``Target``."""
 
+    n_parallel = 8  # the engine decodes their windows side by side
+
     def __init__(self, transcriber: "Transcriber") -> None:
         self._transcriber = transcriber
 

@@ -33,6 +33,8 @@ SAID_OTHERWISE = frozenset({"task", "language", "prompt", "temperatures"})  # th
 class OpenAITarget:
     """One model at an OpenAI-compatible URL as a ``Target``."""
 
+    n_parallel = 1  # what it can bear and bills is not known
+
     def __init__(
         self,
         url: str,

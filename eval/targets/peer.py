@@ -31,6 +31,8 @@ MAX_SHOWN = 800  # characters of what the process wrote when it ended
 class PeerTarget:
     """One peer with one model as a ``Target``; its name says how it decodes."""
 
+    n_parallel = 1
+
     def __init__(self, peer: str, command: Sequence[str], *, model: str, model_hash: str | None) -> None:
         """``command``: what starts it. Raises TargetUnavailableError when it does not run, or does not load."""
         self._peer = peer

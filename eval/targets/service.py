@@ -32,6 +32,8 @@ NONE_WORD = (
 class ServerTarget:
     """A running Auricle service as a ``Target``."""
 
+    n_parallel = 1  # each answer's time is told as that of one client
+
     def __init__(
         self,
         url: str,

@@ -51,6 +51,10 @@ class Reply:
 class Target(Protocol):
     """Something that transcribes a file."""
 
+    @property
+    def n_parallel(self) -> int:
+        """Files that it is asked for at a time, each by a thread of its own."""
+
     def describe(self) -> Mapping[str, Any]:
         """What identifies the target, for the run's configuration. Raises TargetUnavailableError."""
 

@@ -23,6 +23,8 @@ CLIPS: tuple[dict[str, Any], ...] = (
 class FakeTarget:
     """Answers from a table by file name; without an entry, with the name itself."""
 
+    n_parallel = 1
+
     def __init__(self, answers: Mapping[str, str | BaseException] | None = None, model: str = "fake") -> None:
         self.answers = answers or {}
         self.model = model

@@ -1,7 +1,7 @@
 import json
 import resource
 import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from eval.errors import CorpusError, ResultsError, RunMismatchError, TargetUnava
 from eval.hypotheses import read_run
 from eval.jobs import Job
 from eval.runner import LanguageMode, RunPlan, run_corpus
-from eval.targets import Reply
 
 
 @pytest.fixture
@@ -117,47 +116,23 @@ def test_a_lost_target_ends_the_run_and_blames_no_clip(plan, tmp_path, fake_targ
     assert [line["id"] for line in lines(tmp_path)] == ["en-1"]
 
 
-class MeetingTarget:
-    """Answers no clip before as many are under way as it takes at a time; the one named breaks it."""
-
-    n_parallel = 2
-
-    def __init__(self, broken_by: str = "") -> None:
-        self.asked: list[str] = []
-        self._meeting = threading.Barrier(2, timeout=10)
-        self._broken_by = broken_by
-
-    def describe(self) -> dict[str, object]:
-        return {"target": "local", "model": "meeting", "model_hash": "0" * 64}
-
-    def settings(self, options: TranscribeOptions) -> dict[str, object]:
-        return asdict(options)
-
-    def transcribe(self, path: Path, options: TranscribeOptions) -> Reply:
-        self.asked.append(path.stem)
-        self._meeting.wait()
-        if path.stem == self._broken_by:
-            self._meeting.abort()
-            raise TargetUnavailableError("gone")
-        return Reply(text=path.stem, language=options.language, duration=1.0)
-
-
-def test_as_many_clips_are_under_way_as_the_target_takes(plan, tmp_path, progress) -> None:
-    target = MeetingTarget()
+def test_as_many_clips_are_under_way_as_the_target_takes(plan, tmp_path, fake_target, progress, monkeypatch) -> None:
+    target = fake_target()
+    target.n_parallel = 2
+    meeting, answer = threading.Barrier(2, timeout=10), target.transcribe
+    monkeypatch.setattr(target, "transcribe", lambda path, options: (meeting.wait(), answer(path, options))[1])
     run_corpus(plan, target, tmp_path / "out", progress)
     assert [line["text"] for line in lines(tmp_path / "out")] == ["en-1", "de-1", "silence", "zh-1"]
-    assert {*target.asked[:2]} == {"en-1", "de-1"}
     assert progress.n_advanced == 4
 
 
-def test_what_was_under_way_beside_a_lost_target_is_asked_again(plan, tmp_path, progress) -> None:
-    target = MeetingTarget(broken_by="de-1")
+def test_what_was_under_way_beside_a_lost_target_is_asked_again(plan, tmp_path, fake_target, progress) -> None:
+    target = fake_target({"de-1": TargetUnavailableError("gone")})
+    target.n_parallel = 3
     with pytest.raises(TargetUnavailableError):
         run_corpus(plan, target, tmp_path / "out", progress)
     assert [line["id"] for line in lines(tmp_path / "out")] == ["en-1"]
-    whole = MeetingTarget()
-    whole.n_parallel, whole._meeting = 1, threading.Barrier(1)
-    assert run_corpus(plan, whole, tmp_path / "out", progress).n_resumed == 1
+    assert run_corpus(plan, fake_target(), tmp_path / "out", progress).n_resumed == 1
     assert [line["id"] for line in lines(tmp_path / "out")] == ["en-1", "de-1", "silence", "zh-1"]
 
 

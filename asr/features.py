@@ -24,6 +24,7 @@ __all__ = [
     "WINDOW_S",
     "LogMel",
     "log_mel_spectrogram",
+    "mel_filters",
     "pad_or_trim",
 ]
 
@@ -39,7 +40,7 @@ DYNAMIC_RANGE = 8.0  # powers of ten below the maximum, where the spectrogram is
 
 
 @lru_cache(maxsize=4)
-def _mel_filters(n_mels: int, device: torch.device) -> Tensor:
+def mel_filters(n_mels: int, device: torch.device) -> Tensor:
     """(n_mels, N_FFT // 2 + 1): Slaney's Mel scale and area normalization, equal to librosa's to 1e-7."""
     filters: Tensor = melscale_fbanks(
         N_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
@@ -113,7 +114,7 @@ def _log10_mel(framed: Tensor, n_mels: int) -> Tensor:
     window = torch.hann_window(N_FFT, device=framed.device)
     spectrum = torch.stft(framed, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True)
     power = spectrum.abs() ** 2
-    mel = _mel_filters(n_mels, framed.device) @ power
+    mel = mel_filters(n_mels, framed.device) @ power
     return mel.clamp(min=1e-10).log10()
 
 

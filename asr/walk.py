@@ -14,7 +14,7 @@ from itertools import islice
 from asr.audio_context import short_context
 from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
 from asr.errors import AuricleError
-from asr.features import FRAMES_PER_SECOND, N_FRAMES
+from asr.features import FRAMES_PER_SECOND, N_FRAMES, WINDOW_S
 from asr.options import AudioContext, Plan, TranscribeOptions
 from asr.prompt import TaskPrompt
 from asr.quality import (
@@ -44,6 +44,7 @@ __all__ = ["MAX_CONTEXT_TOKENS", "Context", "Setup", "Walk", "Window"]
 
 MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
 MAX_CONTEXT_TOKENS = 223  # half of the text context of every Whisper model, less the token that begins it
+DOUBTFUL_LOGPROB = -0.6  # of a window heard with little silence: below, it is heard in full too (docs/performance.md)
 MIN_VOICE_S = 0.5  # so much voice in a window is somebody speaking, whatever the model says
 
 
@@ -133,8 +134,8 @@ class Walk:
             setup.options.plan is Plan.HYBRID and setup.voice is not None and setup.options.timestamps
         )
         self._earlier = earlier
-        # Text that was doubtful may have been so for want of the silence that the model was trained with.
-        was_doubtful = bool(earlier and earlier[-1].rejected)
+        # Text that is doubtful may be so for want of the silence that the model was trained with.
+        was_doubtful = bool(earlier) and (bool(earlier[-1].rejected) or earlier[-1].heard_s == WINDOW_S)
         self._hears_all = was_doubtful or setup.options.context is AudioContext.EXACT
         self._window: Window | None = None
         self._logprob_sum, self._n_tokens = 0.0, 0
@@ -221,9 +222,16 @@ class Walk:
         if rejected and self.gives_up:
             self.gave_up, self.failed = True, rejected
             return []
-        if rejected and len(self.attempts) < len(self._tries()):
+        if self._tries_again(window, attempt):
             return []
         return self._keep(window)
+
+    def _tries_again(self, window: Window, attempt: Attempt) -> bool:
+        if len(self.attempts) == len(self._tries()):
+            return False
+        if window.padded_to < N_FRAMES and attempt.avg_logprob < DOUBTFUL_LOGPROB:
+            return True
+        return all(each.rejected for each, _ in self.attempts)
 
     def climb(self) -> None:
         """Go on from where the walk gave up: at the next temperature, if there is one."""

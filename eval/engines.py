@@ -1,21 +1,26 @@
 """One engine in its own interpreter: a script that others run. In: arguments, then samples. Out: JSON lines.
 
-    python engines.py time ENGINE MODEL SAMPLES.npy ROUNDS BEAMS  one line: how long it takes
-    python engines.py serve ENGINE MODEL NAME                   a line for each line it is asked, until they end
+    python engines.py time ENGINE MODEL SAMPLES.npy RUNS BEAMS          one line: how long it takes
+    python engines.py load ENGINE MODEL SAMPLES.npy CLIENTS S BEAMS     one line: how many transcripts a second
+    python engines.py serve ENGINE MODEL NAME                           a line for each line it is asked, until they end
 
 The engines' dependencies collide, so each lives in a virtual environment of its own, and this file imports nothing but
 the standard library and numpy until it knows which engine it is. MODEL is what the engine loads, NAME what the model is
 called. Samples are mono float32 at 16 kHz, in a file. Timed, all decode in English, without fallback, on the same
-samples, with two threads and as many beams as they are told; serving, each decodes with a beam of 5 and its own
-defaults, with as many threads as OMP_NUM_THREADS says. Knows nothing of the other engines' results.
+samples, with two threads and as many beams as they are told; loaded, by as many clients, each of which asks again as
+soon as it is answered. Serving, each decodes with a beam of 5 and its own defaults, with as many threads as
+OMP_NUM_THREADS says. Knows nothing of the other engines' results.
 """
 
 import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -60,10 +65,13 @@ def _openai_whisper(model: str, beam_size: int) -> Transcribe:
     ).strip()
 
 
-def _faster_whisper(model: str, beam_size: int, compute_type: str, *, batch_size: int = 0) -> Transcribe:
+def _faster_whisper(
+    model: str, beam_size: int, compute_type: str, *, batch_size: int = 0, workers: int = 1
+) -> Transcribe:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    loaded = WhisperModel(model, device="cpu", compute_type=compute_type, cpu_threads=THREADS)
+    threads = THREADS // workers
+    loaded = WhisperModel(model, device="cpu", compute_type=compute_type, cpu_threads=threads, num_workers=workers)
     transcribe_all = BatchedInferencePipeline(loaded).transcribe if batch_size else loaded.transcribe
     batch = {"batch_size": batch_size} if batch_size else {}
 
@@ -86,6 +94,19 @@ def _openvino(model: str, beam_size: int) -> Transcribe:
     beams = {"num_beams": beam_size} if beam_size > 1 else {}
     settings = {"return_timestamps": True, "max_new_tokens": MAX_NEW_TOKENS, **told, **beams}
     return lambda samples: str(pipeline.generate(samples, **settings)).strip()
+
+
+def _whisper_cpp(model: str, beam_size: int) -> Transcribe:
+    """Weights in blocks of 32 with a scale each (q8_0)."""
+    from pywhispercpp.model import Model  # type: ignore[import-not-found]  # only where the peer is installed
+
+    strategy = {"greedy": {"best_of": 1}} if beam_size == 1 else {"beam_search": {"beam_size": beam_size}}
+    loaded = Model(
+        model, n_threads=THREADS, params_sampling_strategy=int(beam_size > 1), temperature_inc=0.0, language="en",
+        print_progress=False, print_realtime=False, print_timestamps=False, redirect_whispercpp_logs_to=None,
+        **strategy,
+    )  # fmt: skip
+    return lambda samples: " ".join(segment.text.strip() for segment in loaded.transcribe(samples))
 
 
 def _transformers(model: str, beam_size: int) -> Transcribe:
@@ -163,12 +184,15 @@ LOADERS: dict[str, Callable[[str, int], Transcribe]] = {
     "openai-whisper": _openai_whisper,
     "faster-whisper-float32": lambda model, beams: _faster_whisper(model, beams, "float32"),
     "faster-whisper-int8": lambda model, beams: _faster_whisper(model, beams, "int8"),
+    "faster-whisper-int8-2-workers": lambda model, beams: _faster_whisper(model, beams, "int8", workers=2),
     "faster-whisper-int8-batched-8": lambda model, beams: _faster_whisper(model, beams, "int8", batch_size=8),
     "faster-whisper-int8-batched-16": lambda model, beams: _faster_whisper(model, beams, "int8", batch_size=16),
     "openvino-int8": _openvino,
     "transformers": _transformers,
+    "whisper-cpp-q8": _whisper_cpp,
 }
 """Engines that are timed."""
+CONCURRENT = ("auricle", "faster-whisper-int8-2-workers")  # several threads may ask; the others are behind a lock
 PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
     "openai-whisper": (_openai_whisper_answers, ("openai-whisper", "torch")),
     "faster-whisper": (
@@ -183,26 +207,59 @@ PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
 """Engines that serve, and the packages whose versions say what they are."""
 
 
-def measure(engine: str, model: str, samples_path: str, rounds: str, beam_size: str) -> dict[str, Any]:
-    """Load, transcribe once, then ``rounds`` times more; times in seconds and peak memory in MB.
+def measure(engine: str, model: str, samples_path: str, runs: str, beam_size: str) -> dict[str, Any]:
+    """Load, transcribe once, then ``runs`` times more; times in seconds and peak memory in MB.
 
-    ``torch_mb`` is the size of the process once torch is there, 0 for engines without it.
+    ``torch_mb`` and ``torch_s`` are the size of the process once torch is there, and the time that importing it took;
+    0 for engines without it.
     """
-    torch_mb = 0.0
+    torch_mb = torch_s = 0.0
     if engine in WITH_TORCH:
+        started = time.perf_counter()
         import torch  # noqa: F401
 
-        torch_mb = _peak_mb()
+        torch_mb, torch_s = _peak_mb(), time.perf_counter() - started
     transcribe = LOADERS[engine](model, int(beam_size))
     samples = np.load(samples_path)
     text = transcribe(samples)
     first_at = time.time()
     seconds = []
-    for _ in range(int(rounds)):
+    for _ in range(int(runs)):
         started = time.perf_counter()
         text = transcribe(samples)
         seconds.append(time.perf_counter() - started)
-    return {"first_at": first_at, "seconds": seconds, "peak_mb": _peak_mb(), "torch_mb": torch_mb, "text": text}
+    return {
+        "first_at": first_at, "seconds": seconds, "peak_mb": _peak_mb(), "torch_mb": torch_mb, "torch_s": torch_s,
+        "text": text,
+    }  # fmt: skip
+
+
+def load(engine: str, model: str, samples_path: str, clients: str, seconds: str, beam_size: str) -> dict[str, Any]:
+    """So many clients for so long, after one transcript to warm up: answers a second, each one's latency, peak memory.
+
+    What is under way at the end is waited for, and counted with the time that it took.
+    """
+    transcribe = LOADERS[engine](model, int(beam_size))
+    samples = np.load(samples_path)
+    transcribe(samples)
+    guard = nullcontext() if engine in CONCURRENT else threading.Lock()
+    latencies: list[float] = []
+    texts: set[str] = set()
+    began = time.perf_counter()
+
+    def ask() -> None:
+        while (asked := time.perf_counter()) < began + float(seconds):
+            with guard:
+                texts.add(transcribe(samples))
+            latencies.append(time.perf_counter() - asked)
+
+    with ThreadPoolExecutor(int(clients)) as threads:
+        for client in [threads.submit(ask) for _ in range(int(clients))]:
+            client.result()
+    elapsed = time.perf_counter() - began
+    return {
+        "per_second": len(latencies) / elapsed, "latencies": latencies, "peak_mb": _peak_mb(), "texts": sorted(texts),
+    }  # fmt: skip
 
 
 def _peak_mb() -> float:
@@ -227,7 +284,8 @@ def serve(engine: str, model: str, name: str) -> Iterator[dict[str, Any]]:
 def main(out: TextIO) -> None:
     """Do what the arguments say."""
     mode, *arguments = sys.argv[1:]
-    for result in [measure(*arguments)] if mode == "time" else serve(*arguments):
+    answers = {"time": lambda: [measure(*arguments)], "load": lambda: [load(*arguments)]}
+    for result in answers[mode]() if mode in answers else serve(*arguments):
         out.write(json.dumps(result) + "\n")
         out.flush()
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 
 from asr.options import Plan, TranscribeOptions
+from eval.ceilings import cpu_name
 from eval.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -346,10 +347,8 @@ def _options(said: str) -> TranscribeOptions:
 def _machine() -> dict[str, Any]:
     import torch
 
-    cpu_info = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    name = re.search(r"^model name\s*:\s*(.+)$", cpu_info, re.MULTILINE)
     return {
-        "cpu": name[1] if name else platform.machine(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load_average": os.getloadavg()[0],

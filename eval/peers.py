@@ -1,7 +1,7 @@
 """Peers with our weights. In: a peer's name and interpreter, a packaged model. Out: what it loads, and ``PeerTarget``.
 
-openai-whisper and transformers read files of their own, which are written once beside the models; CTranslate2's engines
-read the model's folder as it was published. Knows no corpus.
+openai-whisper, transformers and whisper.cpp read files of their own, which are written once beside the models;
+CTranslate2's engines read the model's folder as it was published. Knows no corpus.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_peer", "peer_model", "split_peer"]
 
-OTHER_FILES = ("openai-whisper", "transformers", "openvino-int8")  # the rest reads what was published
+OTHER_FILES = ("openai-whisper", "transformers", "openvino-int8", "whisper-cpp-q8")  # the rest reads what was published
 
 
 def split_peer(named: str) -> tuple[str, Path]:
@@ -57,6 +57,8 @@ def peer_model(engine: str, model: str) -> str:
     stem = ModelStore().root.parent / "peers" / f"{published.name}-{checkpoint.source_sha256[:16]}"
     if engine == "openai-whisper":
         return str(_made(stem.with_name(f"{stem.name}.pt"), checkpoint))
+    if engine == "whisper-cpp-q8":
+        return str(_made(stem.with_name(f"{stem.name}-q8_0.bin"), checkpoint))
     folder = stem.with_name(f"{stem.name}-huggingface")
     if engine == "transformers":
         return str(_made(folder, checkpoint))
@@ -73,6 +75,7 @@ def peer_model(engine: str, model: str) -> str:
 def _made(path: Path, checkpoint: "Checkpoint") -> Path:
     """The file or folder, written if it is not there."""
     from eval.peer_files import write_huggingface, write_openai
+    from eval.whisper_cpp_file import write_whisper_cpp
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +83,8 @@ def _made(path: Path, checkpoint: "Checkpoint") -> Path:
             staged = Path(folder) / path.name
             if path.suffix == ".pt":
                 write_openai(checkpoint, staged)
+            elif path.suffix == ".bin":
+                write_whisper_cpp(checkpoint, staged)
             else:
                 staged.mkdir()
                 write_huggingface(checkpoint, staged)

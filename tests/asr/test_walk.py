@@ -230,15 +230,25 @@ def test_doubtful_text_is_heard_again_in_full_before_the_ladder(walk_over, resul
     assert heard(walk, result_of("0 word 100", avg_logprob=-1.5)) == [(0.0, 1200), (0.0, 3000), (0.4, 3000)]
 
 
+@pytest.mark.parametrize(("in_full", "kept"), [(-0.8, " short"), (-0.5, " full"), (-1.4, " short")])
+def test_unsure_text_is_heard_in_full_too_and_the_better_kept(walk_over, result_of, in_full, kept):
+    walk = walk_over(0, 400, audio_context=AudioContext.AUTO)
+    take(walk, result_of("0 short 200", avg_logprob=-0.7))
+    take(walk, result_of("0 full 200", avg_logprob=in_full))
+    assert texts(walk) == [kept]  # no ladder: one of the two passed
+
+
 def test_exact_is_heard_in_full_at_once(walk_over, result_of):
     walk = walk_over(0, 400, temperatures=(0.0, 0.4))
     assert heard(walk, result_of("0 word 100", avg_logprob=-1.5)) == [(0.0, 3000), (0.4, 3000)]
 
 
-@pytest.mark.parametrize(("rejected", "padded_to"), [((), 1200), ((LOOP,), 3000)])
-def test_after_an_earlier_failure_all_is_heard(walk_over, rejected, padded_to):
+@pytest.mark.parametrize(
+    ("rejected", "heard_s", "padded_to"), [((), 12.0, 1200), ((LOOP,), 12.0, 3000), ((), 30.0, 3000)]
+)
+def test_after_an_earlier_failure_all_is_heard(walk_over, rejected, heard_s, padded_to):
     fields = {"avg_logprob": -0.5, "compression_ratio": 1.0, "no_speech_prob": 0.0}
-    earlier = (Attempt(temperature=0.0, with_context=False, heard_s=12.0, rejected=rejected, **fields),)
+    earlier = (Attempt(temperature=0.0, with_context=False, heard_s=heard_s, rejected=rejected, **fields),)
     walk = walk_over(0, 400, audio_context=AudioContext.AUTO, earlier=earlier)
     assert walk.next_window().padded_to == padded_to
 

@@ -44,7 +44,7 @@ __all__ = ["MAX_CONTEXT_TOKENS", "Context", "Setup", "Walk", "Window"]
 
 MAX_CONTEXT_TEMPERATURE = 0.5  # text sampled above it is no good context (Whisper 4.5)
 MAX_CONTEXT_TOKENS = 223  # half of the text context of every Whisper model, less the token that begins it
-DOUBTFUL_LOGPROB = -0.6  # of a window heard with little silence: below, it is heard in full too (docs/performance.md)
+DOUBTFUL_LOGPROB = -0.5  # of a window heard with little silence: below, it is heard in full too (docs/performance.md)
 MIN_VOICE_S = 0.5  # so much voice in a window is somebody speaking, whatever the model says
 
 

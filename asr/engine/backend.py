@@ -51,8 +51,12 @@ class Backend(Protocol):
     def precision(self) -> str:
         """What it computes in: int8, float32, bfloat16 …"""
 
-    def encode(self, mel: Tensor) -> EncodedWindow:
-        """Hear a window: (n_mels, n) float32, see ``DecodeRequest``."""
+    @property
+    def max_encoded(self) -> int:
+        """Windows that are best encoded together."""
+
+    def encode(self, mels: Sequence[Tensor]) -> list[EncodedWindow]:
+        """Hear windows of one length: (n_mels, n) float32 each, see ``DecodeRequest``."""
 
     def take_rows(self, n: int) -> list[int]:
         """Numbers of ``n`` free rows."""

@@ -1,13 +1,15 @@
 """Windows of all recordings, decoded side by side (continuous batching). In: requests. Out: results.
 
-One thread owns the backend. Every round it admits one window if there is room, encodes it, and extends all that are
-under way by one step: a window that is done makes room at once, and nobody waits for the slowest. Knows no recording
-and no search: each window's algorithm is a generator (``asr.decoding.window``), and this drives them.
+One thread owns the backend. Every round it admits a window if there is room (several, where they are best encoded
+together), encodes it, and extends all that are under way by one step: a window that is done makes room at once, and
+nobody waits for the slowest. Knows no recording and no search: each window's algorithm is a generator
+(``asr.decoding.window``), and this drives them.
 """
 
 import itertools
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -145,9 +147,7 @@ class Engine:
         for job in [job for job in self._active if job.ticket.cancelled]:
             self._leave(job)
             job.answer.set_exception(CancelledError("the transcription was cancelled"))
-        admitted = self._next()
-        if admitted is not None:
-            self._admit(admitted)
+        self._admit([job for job in (self._next() for _ in range(self._backend.max_encoded)) if job is not None])
         if self._active:
             started = time.perf_counter()
             jobs = list(self._active)
@@ -160,32 +160,48 @@ class Engine:
         with self._changed:
             for dropped in self._scheduler.drop_cancelled():
                 dropped.answer.set_exception(CancelledError("the transcription was cancelled"))
-            return self._scheduler.take(time.monotonic()) if len(self._active) < self._max_windows else None
+            if len(self._active) == self._max_windows:
+                return None
+            job = self._scheduler.take(time.monotonic())
+        if job is not None:
+            self._active.append(job)
+        return job
 
-    def _admit(self, job: _Job) -> None:
-        started = time.perf_counter()
-        self._active.append(job)
-        try:
-            job.window = self._window(job.mel)
-            job.rows = self._backend.take_rows(job.width)
-        except Exception as error:  # one window's error is its caller's, not the others'
-            self._leave(job)
-            job.answer.set_exception(error)
-        else:
-            job.ticket.encode_s += time.perf_counter() - started
-            self._advance(job, None)
+    def _admit(self, jobs: Sequence[_Job]) -> None:
+        """Encode those of one length together, and begin them."""
+        by_length: defaultdict[int, list[_Job]] = defaultdict(list)
+        for job in jobs:
+            by_length[job.mel.shape[-1]].append(job)
+        for alike in by_length.values():
+            started = time.perf_counter()
+            try:
+                windows = self._windows([job.mel for job in alike])
+                for job, window in zip(alike, windows, strict=True):
+                    job.window, job.rows = window, self._backend.take_rows(job.width)
+            except Exception as error:  # their callers' error, not the others'
+                for job in alike:
+                    self._leave(job)
+                    job.answer.set_exception(error)
+                continue
+            for job in alike:
+                job.ticket.encode_s += (time.perf_counter() - started) / len(alike)
+            for job in alike:
+                self._advance(job, None)
 
-    def _window(self, mel: Tensor) -> EncodedWindow:
+    def _windows(self, mels: Sequence[Tensor]) -> list[EncodedWindow]:
         """Encoded once while its mel lives, as long as it is among those last asked for."""
-        if mel in self._encoded:
+        new = list({id(mel): mel for mel in mels if mel not in self._encoded}.values())
+        for mel, window in zip(new, self._backend.encode(new) if new else (), strict=True):
+            self._encoded[mel] = window
+        windows = []
+        for mel in mels:
             window = self._encoded[mel]
             del self._encoded[mel]  # to come back as the last asked for
-        else:
-            window = self._backend.encode(mel)
-        self._encoded[mel] = window
+            self._encoded[mel] = window
+            windows.append(window)
         while len(self._encoded) > REMEMBERED_ROUNDS * self._max_windows:
             del self._encoded[next(iter(self._encoded))]
-        return window
+        return windows
 
     def _step(self, jobs: Sequence[_Job]) -> None:
         """One step of every window under way."""

@@ -41,6 +41,8 @@ class _Window:
 class NativeBackend:
     """See Backend."""
 
+    max_encoded = 1  # a window fills the processor
+
     def __init__(self, model: NativeModel, heads: HeadSet, kernels: Any) -> None:
         self._model = model
         dims = self.dims = model.dims
@@ -57,8 +59,11 @@ class NativeBackend:
         self._logits = np.zeros((0, -(-dims.n_vocab // VOCABULARY_PANEL) * VOCABULARY_PANEL), np.float32)
         self._suppressed: dict[tuple[int, ...], Array] = {}
 
-    def encode(self, mel: Tensor) -> _Window:
+    def encode(self, mels: Sequence[Tensor]) -> list[_Window]:
         """See Backend."""
+        return [self._encode(mel) for mel in mels]
+
+    def _encode(self, mel: Tensor) -> _Window:
         self._use_threads()
         n_positions = mel.shape[1] // 2
         # One silent frame on each side, for the convolution.

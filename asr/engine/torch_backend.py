@@ -16,6 +16,7 @@ from asr.model import Whisper
 __all__ = ["TorchBackend"]
 
 NEVER = float("-inf")
+MAX_ENCODED = 8  # windows together fill a GPU; on a CPU one alone is as fast
 
 
 class TorchBackend:
@@ -26,14 +27,19 @@ class TorchBackend:
         self.dims = model.dims
         self.device = model.device
         self.precision = str(model.dtype).removeprefix("torch.")
+        self.max_encoded = MAX_ENCODED if self.device.type == "cuda" else 1
         self._heads = heads
         self._rows = RowMemory(model.dims, device=model.device, dtype=model.dtype)
 
-    def encode(self, mel: Tensor) -> TorchWindow:
+    def encode(self, mels: Sequence[Tensor]) -> list[TorchWindow]:
         """See Backend."""
-        features = self.model.encoder(mel[None].to(device=self.device, dtype=self.model.dtype))
+        features = self.model.encoder(torch.stack(list(mels)).to(device=self.device, dtype=self.model.dtype))
         layers = self.model.decoder.project_audio(features)
-        return TorchWindow([(keys.contiguous(), values.contiguous()) for keys, values in layers])
+        # Each window's own memory, so that it is free when the window is done with.
+        return [
+            TorchWindow([(keys[i, None].clone(), values[i, None].clone()) for keys, values in layers])
+            for i in range(len(mels))
+        ]
 
     def take_rows(self, n: int) -> list[int]:
         """See Backend."""
@@ -68,22 +74,20 @@ class TorchBackend:
 
     def choose(self, logits: Tensor, places: Sequence[int], choices: Sequence[Choice]) -> list[list[Candidate]]:
         """See Backend."""
-        rows = logits[list(places)]
-        for row, choice in zip(rows, choices, strict=True):
-            apply_rules(row, choice.rules)
-        logprobs = rows.log_softmax(dim=-1)
-        n_best = max(choice.n_best for choice in choices)
-        best = logprobs.topk(n_best, dim=-1)
-        chosen = []
-        for place, (choice, values, tokens) in enumerate(
-            zip(choices, best.values.tolist(), best.indices.tolist(), strict=True)
-        ):
-            if choice.draw is None:
-                chosen.append(list(zip(tokens[: choice.n_best], values[: choice.n_best], strict=True)))
-            else:
-                token = _draw(rows[place], choice.temperature, choice.draw)
-                chosen.append([(token, float(logprobs[place, token]))])
-        return chosen
+        rows_RV = logits[list(places)]
+        apply_rules(rows_RV, [choice.rules for choice in choices])
+        logprobs_RV = rows_RV.log_softmax(dim=-1)
+        tokens_RB = logprobs_RV.topk(max(choice.n_best for choice in choices), dim=-1).indices
+        drawing = [place for place, choice in enumerate(choices) if choice.draw is not None]
+        if drawing:
+            asked = [(choices[place].temperature, choices[place].draw) for place in drawing]
+            tokens_RB[drawing, 0] = _draw(rows_RV[drawing], torch.tensor(asked, dtype=torch.float64))
+        # In one piece: each copy from a device waits for all that is under way on it.
+        found = torch.stack([tokens_RB.double(), logprobs_RV.gather(1, tokens_RB).double()]).tolist()
+        return [
+            [(int(token), logprob) for token, logprob in zip(tokens, logprobs, strict=True)][: choice.n_best]
+            for choice, tokens, logprobs in zip(choices, *found, strict=True)
+        ]
 
     def read(self, window: TorchWindow, asked: Read) -> Heard:
         """See Backend."""
@@ -114,20 +118,28 @@ class TorchBackend:
         return listener.weights().numpy(), torch.cat(probabilities)[:, 0].cpu().numpy()
 
 
-def apply_rules(logits_V: Tensor, rules: RowRules) -> None:
-    """Forbid what must not come next, in place."""
-    logits_V[list(rules.suppressed)] = NEVER
-    for first, end in rules.ranges:
-        logits_V[first:end] = NEVER
-    if rules.timestamp_begin is not None:
-        # Comparing unnormalized sums is comparing probabilities: the normalizer is the same on both sides.
-        text, timestamps = logits_V[: rules.timestamp_begin], logits_V[rules.timestamp_begin :]
-        if timestamps.logsumexp(dim=0) > text.amax():
-            text.fill_(NEVER)
+def apply_rules(logits_RV: Tensor, rules: Sequence[RowRules]) -> None:
+    """Forbid what must not come next, in place; a row of logits for each of the rules."""
+    device, n_vocab = logits_RV.device, logits_RV.shape[1]
+    suppressed = [(row, token) for row, each in enumerate(rules) for token in each.suppressed]
+    if suppressed:
+        rows, tokens = torch.tensor(suppressed, device=device).t()
+        logits_RV[rows, tokens] = NEVER
+    for row, each in enumerate(rules):
+        for first, end in each.ranges:
+            logits_RV[row, first:end] = NEVER
+    # Rows without the rule have no timestamps that could win.
+    begins = [n_vocab if each.timestamp_begin is None else each.timestamp_begin for each in rules]
+    is_timestamp_RV = torch.arange(n_vocab, device=device) >= torch.tensor(begins, device=device)[:, None]
+    # Comparing unnormalized sums is comparing probabilities: the normalizer is the same on both sides.
+    timestamps_R = logits_RV.masked_fill(~is_timestamp_RV, NEVER).logsumexp(dim=1)
+    text_R = logits_RV.masked_fill(is_timestamp_RV, NEVER).amax(dim=1)
+    logits_RV.masked_fill_((timestamps_R > text_R)[:, None] & ~is_timestamp_RV, NEVER)
 
 
-def _draw(logits_V: Tensor, temperature: float, draw: float) -> int:
-    """Where ``draw`` lies in the distribution, tokens in order of their ids."""
-    totals = (logits_V.double() / temperature).softmax(dim=-1).cumsum(dim=-1)
-    place = int(torch.searchsorted(totals, draw * totals[-1], right=True))
-    return min(place, len(totals) - 1)
+def _draw(logits_RV: Tensor, asked: Tensor) -> Tensor:
+    """Where draws lie in the distributions, tokens in order of their ids; ``asked``: temperature and draw of each."""
+    temperatures, draws = asked.to(logits_RV.device)[:, :, None].unbind(dim=1)
+    totals = (logits_RV.double() / temperatures).softmax(dim=-1).cumsum(dim=-1)
+    places = torch.searchsorted(totals, draws * totals[:, -1:], right=True)
+    return places[:, 0].clamp(max=totals.shape[1] - 1)

@@ -220,7 +220,7 @@ def company_of() -> Callable[..., list[Answer]]:
         for _ in range(n_rounds):
             if len(groups) < 4:
                 window, width = rng.randrange(len(mels)), rng.randint(1, 5)
-                groups.append(_Group(window, backend.encode(mels[window]), backend.take_rows(width), []))
+                groups.append(_Group(window, backend.encode([mels[window]])[0], backend.take_rows(width), []))
             asked = rng.sample(groups, rng.randint(1, len(groups)))
             parts, wanted = [], []
             for group in asked:

@@ -158,7 +158,7 @@ def test_a_reading_tells_of_the_heads_that_were_asked_for_in_their_order(tiny_mo
     @torch.inference_mode()
     def heard(heads):
         backend = TorchBackend(tiny_model, heads)
-        return backend.listen(backend.encode(mel_of(1)), [50258, 7, 8, 9, 50257], 50257)[0]
+        return backend.listen(backend.encode([mel_of(1)])[0], [50258, 7, 8, 9, 50257], 50257)[0]
 
     weights = heard(heads)
     assert weights.shape == (len(heads), 5, 1500)
@@ -173,7 +173,7 @@ def test_a_reading_tells_where_a_naive_head_listens(tiny_model):
     """Of the lower layer, whose queries take few lines: the first token has no past but itself."""
     model, mel = tiny_model, mel_of(1)
     backend = TorchBackend(model, ((0, 1),))
-    weights, _ = backend.listen(backend.encode(mel), [50258, 7, 50257], 50257)
+    weights, _ = backend.listen(backend.encode([mel])[0], [50258, 7, 50257], 50257)
     block = model.decoder.blocks[0]
     x = model.decoder.token_embedding.weight[50258] + model.decoder.positional_embedding[0]
     x = x + block.attn.out(block.attn.value(block.attn_ln(x)))
@@ -189,7 +189,8 @@ def mel_of(seed: int, n_frames: int = N_FRAMES) -> torch.Tensor:
 
 def request_of(mel, strategy=None, *, max_tokens: int = 12, token_times: bool = True, **prompt) -> DecodeRequest:
     return DecodeRequest(
-        mel=mel,
+        mel=pad_or_trim(mel, N_FRAMES),
+        n_frames=mel.shape[-1],
         prompt=TaskPrompt(**{"language": "en"} | prompt),
         options=DecodingOptions(strategy=strategy or Greedy(), max_tokens=max_tokens, token_times=token_times),
     )
@@ -225,7 +226,7 @@ def test_times_of_a_batch_of_strangers(engine, tokenizer):
         assert probabilities == pytest.approx([time.probability for time in alone.token_times], abs=1e-5)
         edges = [edge for pair in times for edge in pair]
         assert edges == sorted(edges)
-        assert all(0 <= edge < max(request.mel.shape[-1], 2) / 100 for edge in edges)
+        assert all(0 <= edge < max(request.n_frames, 2) / 100 for edge in edges)
     assert max(len(set(result.token_times)) for result in results) > 5, "times that never move prove nothing"
 
 
@@ -233,6 +234,7 @@ def test_asking_for_times_changes_nothing_else(engine):
     for request in strangers():
         silent = DecodeRequest(
             mel=request.mel,
+            n_frames=request.n_frames,
             prompt=request.prompt,
             options=DecodingOptions(strategy=request.options.strategy, max_tokens=request.options.max_tokens),
         )
@@ -262,7 +264,7 @@ def test_texts_longer_than_the_context_end_where_it_ends(tiny_model, tokenizer, 
     asked = next(program)
     assert len(asked.tokens) <= 64
     with pytest.raises(StopIteration) as done:
-        program.send(backend.read(backend.encode(request.mel), asked))
+        program.send(backend.read(backend.encode([request.mel])[0], asked))
     times = done.value.value
     assert len(times) == n_tokens
     n_placed = min(n_tokens, 64 - 1 - 4)  # room for the end, and for the start, language, task and "no timestamps"

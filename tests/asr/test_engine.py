@@ -143,7 +143,7 @@ def uncached_greedy(model, tokenizer, hidden_states, request: DecodeRequest) -> 
     for _ in range(n_left):
         hidden = hidden_states(model, features, [*prompt, *tokens])
         [logits] = model.decoder.logits(hidden[-1:])
-        apply_rules(logits, rules.after(tokens))
+        apply_rules(logits[None], [rules.after(tokens)])
         token = int(logits.argmax())
         total += float(logits.log_softmax(dim=0)[token])
         if token == tokenizer.eot:
@@ -272,6 +272,36 @@ def test_a_window_is_encoded_once_while_its_mel_lives(engine, encoded):
     assert encoded == [1]
     engine.decode([request_of(mel), request_of(other)])
     assert encoded == [1, 1]
+
+
+def test_windows_of_one_length_are_encoded_together_where_that_is_best(engine, encoded, strangers):
+    requests = [*strangers(), request_of(mel_of(20)), request_of(mel_of(21))]
+    expected = [engine.decode([request])[0] for request in requests]
+    engine._encoded.clear()
+    encoded.clear()
+    engine._backend.max_encoded = 4
+    for result, alone in zip(engine.decode(requests), expected, strict=True):
+        check_same(result, alone)
+    assert sum(encoded) == len(requests)
+    assert encoded[:2] == [3, 1]  # the second of the first four is shorter
+    assert max(encoded) > 1
+
+
+def test_an_encoder_that_fails_fails_those_that_it_was_given(engine, monkeypatch):
+    engine._backend.max_encoded = 2
+    encode = engine._backend.encode
+
+    def fail(mels):
+        if mels[0].shape[-1] == 700:
+            raise RuntimeError("out of memory")
+        return encode(mels)
+
+    monkeypatch.setattr(engine._backend, "encode", fail)
+    short, long = (request_of(mel_of(seed, n_frames)) for seed, n_frames in ((0, 700), (1, 3000)))
+    answers = engine.submit([short, long], Ticket())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        answers[0].result()
+    assert answers[1].result().tokens
 
 
 def test_equal_mels_are_not_the_same_mel(engine, encoded):

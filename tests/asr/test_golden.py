@@ -63,7 +63,7 @@ def margin_where_they_part(
     tokens = [*prompt, *expected[:place]]
     rows = backend.take_rows(1)
     part = Part(
-        window=backend.encode(pad_or_trim(request.mel, N_FRAMES)), rows=rows, tokens=[tokens], position=0,
+        window=backend.encode([pad_or_trim(request.mel, N_FRAMES)])[0], rows=rows, tokens=[tokens], position=0,
         sources=None, wanted=[(0, len(tokens) - 1)],
     )  # fmt: skip
     [logits] = backend.extend([part])

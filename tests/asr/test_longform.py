@@ -568,7 +568,7 @@ def test_a_weak_stretch_is_walked_again_with_the_text_before_it(six, result_of, 
 @pytest.mark.parametrize(
     ("alone", "heard"),
     [
-        ({"avg_logprob": -0.5}, [1576, 1576]),
+        ({"avg_logprob": -0.45}, [1576, 1576]),
         ({"avg_logprob": -0.8}, [1576, 3000, 3000]),
         (UNLIKELY, [1576, 3000]),
     ],

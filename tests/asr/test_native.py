@@ -94,7 +94,7 @@ def difference(got: np.ndarray, expected: np.ndarray) -> float:
 @torch.inference_mode()
 def read_and_continue(backend: Backend, mel: torch.Tensor, prompt: Sequence[int], steps: Sequence[int]) -> np.ndarray:
     """(T, V) of every token of a prompt that is read at once, and of single steps behind it."""
-    window, rows = backend.encode(mel), backend.take_rows(1)
+    window, rows = backend.encode([mel])[0], backend.take_rows(1)
 
     def extend(tokens: Sequence[int], position: int) -> list[np.ndarray]:
         wanted = [(0, place) for place in range(len(tokens))]
@@ -196,15 +196,15 @@ def test_languages_too(model, packed, tokenizer, n_threads):
 
 @compiled
 def test_the_memory_of_windows_that_are_gone_is_used_again(native):
-    first = native.encode(mel_of(0))
+    first = native.encode([mel_of(0)])[0]
     memory, kept = first.memory, first.memory.copy()
     del first
-    assert native.encode(mel_of(1)).memory is memory
-    again = native.encode(mel_of(0))
+    assert native.encode([mel_of(1)])[0].memory is memory
+    again = native.encode([mel_of(0)])[0]
     assert again.memory is memory
     assert np.array_equal(again.memory, kept)
-    assert native.encode(mel_of(1)).memory is not memory, "a window that is there keeps its own"
-    many = [native.encode(mel_of(1)) for _ in range(MAX_KEPT_WINDOWS + 2)]
+    assert native.encode([mel_of(1)])[0].memory is not memory, "a window that is there keeps its own"
+    many = [native.encode([mel_of(1)])[0] for _ in range(MAX_KEPT_WINDOWS + 2)]
     del again, many
     assert len(native._pool) == MAX_KEPT_WINDOWS, "the rest goes back to the system"
 
@@ -270,12 +270,12 @@ class UndecidedError(Exception):
 def obeying(logits_V: torch.Tensor, rules: RowRules) -> torch.Tensor:
     """Logits after the rules. Raises UndecidedError."""
     obeying = logits_V.clone()
-    apply_rules(obeying, replace(rules, timestamp_begin=None))
+    apply_rules(obeying[None], [replace(rules, timestamp_begin=None)])
     if rules.timestamp_begin is not None:
         text, timestamps = obeying[: rules.timestamp_begin].max(), obeying[rules.timestamp_begin :].logsumexp(dim=0)
         if abs(text - timestamps) < 1e-4:
             raise UndecidedError
-    apply_rules(obeying, rules)
+    apply_rules(obeying[None], [rules])
     if not obeying.isfinite().any():
         raise UndecidedError
     return obeying
@@ -400,7 +400,7 @@ def test_a_reading_is_near_the_reference(native, reference, n_text):
     tokens = [50258, 50259, 50359, 50363, *text, EOT]
     mel = mel_of(n_text)
     (got, ours), (expected, theirs) = (
-        backend.listen(backend.encode(mel), tokens, EOT) for backend in (native, reference)
+        backend.listen(backend.encode([mel])[0], tokens, EOT) for backend in (native, reference)
     )
     assert got.shape == expected.shape == (3, n_text + 5, 1500)
     assert got.sum(axis=-1) == pytest.approx(1, abs=1e-3)
@@ -418,7 +418,7 @@ def test_a_reading_is_near_the_reference(native, reference, n_text):
 @compiled
 def test_a_reading_gives_its_row_back(native):
     read = Read(tokens=[50258, 7, EOT], first=0, n_positions=1500, vocabulary_end=EOT)
-    window = native.encode(mel_of(0))
+    window = native.encode([mel_of(0)])[0]
     first = native.read(window, read)
     assert native.take_rows(1) == [0]
     assert native.read(window, read) == first

@@ -38,7 +38,7 @@ def obey(rules: Rules, logits_V: torch.Tensor, history: list[int]) -> None:
     """What may not come after a history is forbidden in its logits."""
     after = rules.after(history)
     assert len(after.ranges) <= MAX_RANGES == 3
-    apply_rules(logits_V, after)
+    apply_rules(logits_V[None], [after])
 
 
 @pytest.mark.parametrize(("history", "expected"), [([], True), ([5], False), ([5, 6], False)])

@@ -262,9 +262,9 @@ def test_languages_are_heard_as_by_the_reference(base, shared):
 def test_a_short_clip_is_encoded_once_for_its_language_and_its_text(base, jfk, monkeypatch, context, heard):
     encode, frames = base.engine._backend.encode, []
 
-    def listen(mel):
-        frames.append(mel.shape[-1])
-        return encode(mel)
+    def listen(mels):
+        frames.extend(mel.shape[-1] for mel in mels)
+        return encode(mels)
 
     monkeypatch.setattr(base.engine._backend, "encode", listen)
     transcript = base.transcribe(jfk, TranscribeOptions(beam_size=1, context=AudioContext(context)))

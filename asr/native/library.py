@@ -156,8 +156,6 @@ CHOICE = np.dtype(
 @lru_cache(maxsize=1)
 def kernels() -> Any | None:
     """The library; None where it was not built or the processor lacks AVX-512 VNNI."""
-    import torch  # noqa: F401  its OpenMP runtime must be there first, so that both share one pool of threads
-
     path = next(Path(__file__).parent.glob("_kernels*.so"), None)
     if path is None:
         return None

@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -192,6 +196,33 @@ def test_languages_too(model, packed, tokenizer, n_threads):
     for threads in (1, 2):
         n_threads(threads)
         assert engine_of().detect_language(mels) == expected
+
+
+@compiled
+def test_engines_side_by_side_share_the_threads(model, packed, tokenizer, strangers, n_threads):
+    n_threads(2)
+    engines = [Engine(NativeBackend(packed, HEADS, kernels()), tokenizer) for _ in range(3)]
+    expected = engines[0].decode(strangers())
+    with ThreadPoolExecutor(len(engines)) as threads:
+        assert list(threads.map(lambda engine: engine.decode(strangers()), engines)) == [expected] * len(engines)
+
+
+@compiled
+def test_a_child_of_fork_has_threads_of_its_own(native, n_threads):
+    """The parent's are not in it: a kernel that waited for them would wait for ever."""
+    n_threads(2)
+    before = native.encode([mel_of(0)])[0].memory.copy()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(native.encode([mel_of(0)])[0].memory, before) else 1)
+    deadline = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child waits for threads that it does not have")
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
 @compiled

@@ -129,24 +129,22 @@ inline void judge_targets(const Decoder& decoder, const float* x, int n, const W
             scales[r] = quantize_row(normed.get(), width, quantized.get() + int64_t(r) * width);
         }
         const int end_panel = (watch.vocabulary_end + PANEL - 1) / PANEL;
-#pragma omp parallel
-        {
-#pragma omp for schedule(static)
-            for (int panel = 0; panel < end_panel; ++panel)
+        in_parallel([&](Team& team) {
+            team.each(end_panel, [&](int panel) {
                 linear(quantized.get(), scales, rows, decoder.embedding, panel, panel + 1,
                        [&](int r, int channel, __m512 y) {
                            _mm512_storeu_ps(logits.get() + r * stride + channel, y);
                        });
-#pragma omp for schedule(static)
-            for (int r = 0; r < rows; ++r) {
+            });
+            team.each(rows, [&](int r) {
                 const int target = watch.targets[first + r];
-                if (target < 0) continue;
+                if (target < 0) return;
                 const float* row = logits.get() + r * stride;
                 const float peak = largest(row, 0, watch.vocabulary_end);
                 const float total = sum_exp(row, 0, watch.vocabulary_end, peak, 1.f);
                 watch.probabilities[first + r] = std::exp(row[target] - peak) / total;
-            }
-        }
+            });
+        });
     }
 }
 
@@ -170,35 +168,33 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
     int n_logits = 0;
     for (int i = 0; i < n; ++i) n_logits += tokens[i].wants_logits >= 0;
 
-#pragma omp parallel
-    {
+    in_parallel([&](Team& team) {
         auto past_scores = buffer<float>(rows.n_text_positions);
         auto normed = buffer<float>(width);
         const auto heard = std::make_unique<Queries>();
         const auto normalize = [&](const Norm& norm) {
-#pragma omp for schedule(static)
-            for (int i = 0; i < n; ++i) {
+            team.each(n, [&](int i) {
                 layer_norm(x.get() + int64_t(i) * width, norm.weight, norm.bias, width, normed.get());
                 scales[i] = quantize_row(normed.get(), width, quantized.get() + int64_t(i) * width);
-            }
+            });
         };
-        const auto quantize = [&](int part) {
-#pragma omp for schedule(static)
-            for (int i = 0; i < n; ++i)
-                scales[part * n + i] = quantize_row(wide.get() + int64_t(i) * 4 * width + part * width, width,
-                                                    quantized.get() + (int64_t(part) * n + i) * width);
+        const auto quantize = [&](int n_parts) {
+            team.each(n_parts * n, [&](int at) {
+                const int part = at / n, i = at % n;
+                scales[at] = quantize_row(wide.get() + int64_t(i) * 4 * width + part * width, width,
+                                          quantized.get() + int64_t(at) * width);
+            });
         };
         const auto project = [&](const Linear& layer, const auto& store) {
-#pragma omp for schedule(static)
-            for (int panel = 0; panel < n_panels(layer); ++panel)
+            team.each(n_panels(layer), [&](int panel) {
                 linear(quantized.get(), scales.get(), n, layer, panel, panel + 1, store);
+            });
         };
         const auto add = adding_to(x.get(), width);
         const auto keep = [&](int i, int channel, __m512 y) {
             _mm512_storeu_ps(wide.get() + int64_t(i) * 4 * width + channel, y);
         };
-#pragma omp for schedule(static)
-        for (int i = 0; i < n; ++i) embed(decoder, tokens[i], x.get() + int64_t(i) * width);
+        team.each(n, [&](int i) { embed(decoder, tokens[i], x.get() + int64_t(i) * width); });
         for (int layer = 0; layer < decoder.n_layers; ++layer) {
             const DecoderLayer& block = decoder.layers[layer];
             normalize(block.attention_norm);
@@ -206,58 +202,56 @@ inline void extend(const Decoder& decoder, const NewToken* tokens, int n, const 
                 if (channel < width) keep(i, channel, y);
                 else store_half(cell(rows, layer, tokens[i].row, tokens[i].position, width) + channel - width, y);
             });
-#pragma omp for collapse(2) schedule(static)
-            for (int i = 0; i < n; ++i)
-                for (int head = 0; head < n_heads; ++head) {
-                    float* q = wide.get() + int64_t(i) * 4 * width + head * HEAD;
-                    attend_past(q, rows, tokens[i], layer, head, width, past_scores.get(), q);
-                }
-            quantize(0);
+            team.each(n * n_heads, [&](int at) {
+                const int i = at / n_heads, head = at % n_heads;
+                float* q = wide.get() + int64_t(i) * 4 * width + head * HEAD;
+                attend_past(q, rows, tokens[i], layer, head, width, past_scores.get(), q);
+            });
+            quantize(1);
             project(block.out, add);
             normalize(block.cross_norm);
             project(block.cross_query, keep);
-#pragma omp for collapse(2) schedule(dynamic)
-            for (int g = 0; g < int(groups.size()); ++g)
-                for (int head = 0; head < n_heads; ++head) {
-                    const WindowCache& window = windows[tokens[groups[g].first].window];
-                    const int64_t bytes = head_cache_bytes(window.n_positions);
-                    const HeadCache cache =
-                        head_cache(window.cross + (int64_t(layer) * n_heads + head) * bytes, window.n_positions);
-                    float* queries = wide.get() + int64_t(groups[g].first) * 4 * width + head * HEAD;
-                    take_queries(queries, 4 * width, groups[g].n, *heard);
-                    attend(*heard, cache, queries, 4 * width);
-                    for (int w = 0; watch && w < watch->n_heads; ++w)
-                        if (watch->layers[w] == layer && watch->heads[w] == head)
-                            attention_weights(*heard, cache,
-                                              watch->weights + (int64_t(w) * n + groups[g].first) * watch->stride,
-                                              watch->stride);
-                }
-            quantize(0);
+            team.share(int(groups.size()) * n_heads, [&](int at) {
+                const Group& group = groups[at / n_heads];
+                const int head = at % n_heads;
+                const WindowCache& window = windows[tokens[group.first].window];
+                const int64_t bytes = head_cache_bytes(window.n_positions);
+                const HeadCache cache =
+                    head_cache(window.cross + (int64_t(layer) * n_heads + head) * bytes, window.n_positions);
+                float* queries = wide.get() + int64_t(group.first) * 4 * width + head * HEAD;
+                take_queries(queries, 4 * width, group.n, *heard);
+                attend(*heard, cache, queries, 4 * width);
+                for (int w = 0; watch && w < watch->n_heads; ++w)
+                    if (watch->layers[w] == layer && watch->heads[w] == head)
+                        attention_weights(*heard, cache,
+                                          watch->weights + (int64_t(w) * n + group.first) * watch->stride,
+                                          watch->stride);
+            });
+            quantize(1);
             project(block.cross_out, add);
             normalize(block.mlp_norm);
             project(block.expand, [&](int i, int channel, __m512 y) { keep(i, channel, gelu_ps(y)); });
-            for (int part = 0; part < QUARTERS; ++part) quantize(part);
-#pragma omp for schedule(static)
-            for (int panel = 0; panel < width / PANEL; ++panel)
+            quantize(QUARTERS);
+            team.each(width / PANEL, [&](int panel) {
                 for (int part = 0; part < QUARTERS; ++part)
                     linear(quantized.get() + int64_t(part) * n * width, scales.get() + part * n, n, block.shrink[part],
                            panel, panel + 1, add);
+            });
         }
         // Of the tokens that want logits, side by side.
-#pragma omp for schedule(static)
-        for (int i = 0; i < n; ++i)
-            if (tokens[i].wants_logits >= 0) {
-                const int to = tokens[i].wants_logits;
-                layer_norm(x.get() + int64_t(i) * width, decoder.final_norm.weight, decoder.final_norm.bias, width,
-                           normed.get());
-                scales[to] = quantize_row(normed.get(), width, quantized.get() + int64_t(to) * width);
-            }
+        team.each(n, [&](int i) {
+            const int to = tokens[i].wants_logits;
+            if (to < 0) return;
+            layer_norm(x.get() + int64_t(i) * width, decoder.final_norm.weight, decoder.final_norm.bias, width,
+                       normed.get());
+            scales[to] = quantize_row(normed.get(), width, quantized.get() + int64_t(to) * width);
+        });
         const int64_t stride = int64_t(n_panels(decoder.embedding)) * PANEL;
-#pragma omp for schedule(static)
-        for (int panel = 0; panel < n_panels(decoder.embedding); ++panel)
+        team.each(n_panels(decoder.embedding), [&](int panel) {
             linear(quantized.get(), scales.get(), n_logits, decoder.embedding, panel, panel + 1,
                    [&](int i, int channel, __m512 y) { _mm512_storeu_ps(logits + i * stride + channel, y); });
-    }
+        });
+    });
     if (watch) judge_targets(decoder, x.get(), n, *watch);
 }
 

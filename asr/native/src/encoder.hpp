@@ -1,12 +1,11 @@
 // The audio encoder of one window, and the cross-attention cache that the decoder reads.
 #pragma once
 
-#include <omp.h>
-
 #include <memory>
 #include <vector>
 
 #include "attention.hpp"
+#include "threads.hpp"
 
 namespace auricle {
 
@@ -33,6 +32,7 @@ struct Encoder {
 };
 
 constexpr int CHUNK_ROWS = 96;  // rows that go through a layer together: they and the weights stay in L2
+inline int n_chunks(int n) { return (n + CHUNK_ROWS - 1) / CHUNK_ROWS; }
 constexpr int QUARTERS = 4;     // the hidden channels of a feed-forward are `width` times as many, and go by in as many parts
 
 // Memory without initialization: every buffer is written before it is read.
@@ -62,19 +62,18 @@ using Scratch = std::vector<std::unique_ptr<ThreadScratch>>;  // one a thread
 
 inline Scratch scratch_for_threads(int width) {
     Scratch scratch;
-    for (int i = 0; i < omp_get_max_threads(); ++i) scratch.push_back(std::make_unique<ThreadScratch>(width));
+    for (int i = 0; i < n_threads(); ++i) scratch.push_back(std::make_unique<ThreadScratch>(width));
     return scratch;
 }
 
 // Frames (n_frames + 2 rows of `width`, the first and last silent) through a convolution over 3 frames, and GELU.
 inline void convolve(const float* frames, int width, int stride, int n_out, const Linear& layer, float* out,
                      int64_t out_stride) {
-#pragma omp parallel
-    {
+    in_parallel([&](Team& team) {
         auto rows = buffer<uint8_t>(int64_t(CHUNK_ROWS) * 3 * width);
         RowScale scales[CHUNK_ROWS];
-#pragma omp for schedule(dynamic)
-        for (int first = 0; first < n_out; first += CHUNK_ROWS) {
+        team.share(n_chunks(n_out), [&](int chunk) {
+            const int first = chunk * CHUNK_ROWS;
             const int n = n_out - first < CHUNK_ROWS ? n_out - first : CHUNK_ROWS;
             for (int r = 0; r < n; ++r)
                 scales[r] = quantize_row(frames + int64_t(first + r) * stride * width, 3 * width,
@@ -82,8 +81,8 @@ inline void convolve(const float* frames, int width, int stride, int n_out, cons
             linear(rows.get(), scales, n, layer, 0, n_panels(layer), [&](int row, int channel, __m512 y) {
                 _mm512_storeu_ps(out + (first + row) * out_stride + channel, gelu_ps(y));
             });
-        }
-    }
+        });
+    });
 }
 
 // Rows of x, layer-normed and quantized, in the thread's scratch.
@@ -102,15 +101,15 @@ inline auto adding_to(float* x, int width) {
     };
 }
 
-// Keys and values of n positions into the caches of all heads, one after another; shared by the threads of a region.
-inline void pack_heads(const float* keys, const float* values, int64_t stride, int n_heads, int n, uint8_t* caches) {
-#pragma omp for collapse(2) schedule(static)
-    for (int head = 0; head < n_heads; ++head)
-        for (int block = 0; block < n_blocks(n); ++block) {
-            HeadCache cache = head_cache(caches + head * head_cache_bytes(n), n);
-            pack_keys(keys + head * HEAD, stride, block * BLOCK, cache);
-            pack_values(values + head * HEAD, stride, block * BLOCK, cache);
-        }
+// Keys and values of n positions into the caches of all heads, one after another.
+inline void pack_heads(Team& team, const float* keys, const float* values, int64_t stride, int n_heads, int n,
+                       uint8_t* caches) {
+    team.each(n_heads * n_blocks(n), [&](int i) {
+        const int head = i / n_blocks(n), first = i % n_blocks(n) * BLOCK;
+        HeadCache cache = head_cache(caches + head * head_cache_bytes(n), n);
+        pack_keys(keys + head * HEAD, stride, first, cache);
+        pack_values(values + head * HEAD, stride, first, cache);
+    });
 }
 
 // x (n, width) += the self-attention of one layer. qkv: (n, 3 * width); cache: one head after another.
@@ -118,48 +117,45 @@ inline void self_attention(const EncoderLayer& layer, int width, int n, float* x
                            Scratch& scratch) {
     const int n_heads = width / HEAD;
     const int64_t head_bytes = head_cache_bytes(n);
-#pragma omp parallel
-    {
-        ThreadScratch& own = *scratch[omp_get_thread_num()];
-#pragma omp for schedule(dynamic)
-        for (int first = 0; first < n; first += CHUNK_ROWS) {
+    in_parallel([&](Team& team) {
+        ThreadScratch& own = *scratch[team.number];
+        team.share(n_chunks(n), [&](int chunk) {
+            const int first = chunk * CHUNK_ROWS;
             const int rows = n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
             normalize_rows(layer.attention_norm, x + int64_t(first) * width, rows, width, own);
             linear(own.quantized.get(), own.scales, rows, layer.qkv, 0, n_panels(layer.qkv),
                    [&](int row, int channel, __m512 y) {
                        _mm512_storeu_ps(qkv + int64_t(first + row) * 3 * width + channel, y);
                    });
-        }
-        pack_heads(qkv + width, qkv + 2 * width, 3 * width, n_heads, n, cache);
-#pragma omp for collapse(2) schedule(dynamic)
-        for (int head = 0; head < n_heads; ++head)
-            for (int first = 0; first < n; first += CHUNK_ROWS) {
-                const HeadCache at = head_cache(cache + head * head_bytes, n);
-                for (int row = first; row < n && row < first + CHUNK_ROWS; row += QUERY_ROWS) {
-                    float* queries = qkv + int64_t(row) * 3 * width + head * HEAD;
-                    take_queries(queries, 3 * width, n - row < QUERY_ROWS ? n - row : QUERY_ROWS, own.queries);
-                    attend(own.queries, at, queries, 3 * width);  // they are read: their place takes the answer
-                }
+        });
+        pack_heads(team, qkv + width, qkv + 2 * width, 3 * width, n_heads, n, cache);
+        team.share(n_heads * n_chunks(n), [&](int i) {
+            const int head = i / n_chunks(n), first = i % n_chunks(n) * CHUNK_ROWS;
+            const HeadCache at = head_cache(cache + head * head_bytes, n);
+            for (int row = first; row < n && row < first + CHUNK_ROWS; row += QUERY_ROWS) {
+                float* queries = qkv + int64_t(row) * 3 * width + head * HEAD;
+                take_queries(queries, 3 * width, n - row < QUERY_ROWS ? n - row : QUERY_ROWS, own.queries);
+                attend(own.queries, at, queries, 3 * width);  // they are read: their place takes the answer
             }
-#pragma omp for schedule(dynamic)
-        for (int first = 0; first < n; first += CHUNK_ROWS) {
+        });
+        team.share(n_chunks(n), [&](int chunk) {
+            const int first = chunk * CHUNK_ROWS;
             const int rows = n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
             for (int r = 0; r < rows; ++r)
                 own.scales[r] = quantize_row(qkv + int64_t(first + r) * 3 * width, width,
                                              own.quantized.get() + int64_t(r) * width);
             linear(own.quantized.get(), own.scales, rows, layer.out, 0, n_panels(layer.out),
                    adding_to(x + int64_t(first) * width, width));
-        }
-    }
+        });
+    });
 }
 
 // x (n, width) += the feed-forward of one layer.
 inline void feed_forward(const EncoderLayer& layer, int width, int n, float* x, Scratch& scratch) {
-#pragma omp parallel
-    {
-        ThreadScratch& own = *scratch[omp_get_thread_num()];
-#pragma omp for schedule(dynamic)
-        for (int first = 0; first < n; first += CHUNK_ROWS) {
+    in_parallel([&](Team& team) {
+        ThreadScratch& own = *scratch[team.number];
+        team.share(n_chunks(n), [&](int chunk) {
+            const int first = chunk * CHUNK_ROWS;
             const int rows = n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
             normalize_rows(layer.mlp_norm, x + int64_t(first) * width, rows, width, own);
             const int part_panels = width / PANEL;
@@ -175,8 +171,8 @@ inline void feed_forward(const EncoderLayer& layer, int width, int n, float* x, 
                 linear(own.narrow.get(), own.narrow_scales, rows, layer.shrink[part], 0, part_panels,
                        adding_to(x + int64_t(first) * width, width));
             }
-        }
-    }
+        });
+    });
 }
 
 // Bytes of one window's cross-attention cache: layer by layer, head by head.
@@ -204,26 +200,24 @@ inline void encode(const Encoder& encoder, const float* mel, int n, float* featu
     }
     auto quantized = buffer<uint8_t>(int64_t(n) * width);
     auto scales = buffer<RowScale>(n);
-#pragma omp parallel for
-    for (int r = 0; r < n; ++r) {
-        float* row = features + int64_t(r) * width;
-        layer_norm(row, encoder.final_norm.weight, encoder.final_norm.bias, width, row);
-        scales[r] = quantize_row(row, width, quantized.get() + int64_t(r) * width);
-    }
     const int64_t layer_bytes = n_heads * head_cache_bytes(n);
-    for (int layer = 0; layer < encoder.n_text_layers; ++layer) {
-        const Linear& project = encoder.cross_keys_values[layer];
-#pragma omp parallel
-        {
-#pragma omp for schedule(dynamic)
-            for (int panel = 0; panel < n_panels(project); ++panel)
+    in_parallel([&](Team& team) {
+        team.each(n, [&](int r) {
+            float* row = features + int64_t(r) * width;
+            layer_norm(row, encoder.final_norm.weight, encoder.final_norm.bias, width, row);
+            scales[r] = quantize_row(row, width, quantized.get() + int64_t(r) * width);
+        });
+        for (int layer = 0; layer < encoder.n_text_layers; ++layer) {
+            const Linear& project = encoder.cross_keys_values[layer];
+            team.share(n_panels(project), [&](int panel) {
                 linear(quantized.get(), scales.get(), n, project, panel, panel + 1,
                        [&](int row, int channel, __m512 y) {
                            _mm512_storeu_ps(qkv.get() + int64_t(row) * 2 * width + channel, y);
                        });
-            pack_heads(qkv.get(), qkv.get() + width, 2 * width, n_heads, n, cross + layer * layer_bytes);
+            });
+            pack_heads(team, qkv.get(), qkv.get() + width, 2 * width, n_heads, n, cross + layer * layer_bytes);
         }
-    }
+    });
 }
 
 }  // namespace auricle

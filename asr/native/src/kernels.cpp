@@ -1,13 +1,16 @@
 // The library's C interface. `auricle_is_supported` runs on every processor; everything else needs AVX-512 VNNI.
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <climits>
 #include <limits>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <vector>
 #include <cmath>
 #include <cstring>
-#include <omp.h>
 
 #if !defined(__x86_64__) || !defined(__GNUC__)
 
@@ -45,10 +48,12 @@ void auricle_extend(const auricle::Decoder* decoder, const auricle::NewToken* to
 // logits: (n, stride), changed in place; tokens, logprobs: (n, most) with the first `n_best` of each row filled.
 void auricle_choose(float* logits, int32_t n, int64_t stride, int32_t n_vocab, const auricle::Choice* choices,
                     int32_t most, int32_t* tokens, float* logprobs) {
-#pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < n; ++i)
-        auricle::choose(logits + i * stride, n_vocab, choices[i], tokens + int64_t(i) * most,
-                        logprobs + int64_t(i) * most);
+    auricle::in_parallel([&](auricle::Team& team) {
+        team.share(n, [&](int i) {
+            auricle::choose(logits + i * stride, n_vocab, choices[i], tokens + int64_t(i) * most,
+                            logprobs + int64_t(i) * most);
+        });
+    });
 }
 
 // weights: (n_heads, n_tokens, stride), changed; starts: (n_tokens - 1 - first_row,) positions.
@@ -60,7 +65,8 @@ void auricle_align(float* weights, int32_t n_heads, int32_t n_tokens, int64_t st
     auricle::warp(matrix.data(), n_rows, n_positions, starts);
 }
 
-void auricle_set_threads(int32_t n) { omp_set_num_threads(n); }
+// Of the kernels that the calling thread asks for.
+void auricle_set_threads(int32_t n) { auricle::n_threads() = std::clamp(n, 1, auricle::MAX_THREADS); }
 
 }
 

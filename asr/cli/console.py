@@ -1,6 +1,6 @@
 """What every command says on stderr, and how a model is loaded. Knows no command."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 stderr = Console(stderr=True)
+USAGE_ERROR = 2  # as typer's own
 
 
 class Device(StrEnum):
@@ -56,12 +57,12 @@ def report(line: str, style: str) -> None:
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Errors that the user can act on are one line, which names the option, not a traceback."""
+    """Errors that the user can act on are one line, which names the option, not a traceback; exit code 2 or 1."""
     try:
         yield
     except (AuricleError, OSError) as error:
         report(f"auricle: {_naming_the_option(error)}", "red")
-        raise typer.Exit(1) from error
+        raise typer.Exit(USAGE_ERROR if isinstance(error, InvalidOptionError) else 1) from error
 
 
 def each(files: Iterable[Path], do: Callable[[Path], None]) -> None:
@@ -77,8 +78,10 @@ def each(files: Iterable[Path], do: Callable[[Path], None]) -> None:
         raise typer.Exit(1)
 
 
-def load(model: str, device: Device, quantization: Quantization) -> "Transcriber":
-    """The model, loaded while a spinner turns. Raises AuricleError."""
+def load(model: str, device: Device, quantization: Quantization, files: Sequence[Path]) -> "Transcriber":
+    """The model, loaded while a spinner turns; not for files of which none is there. Raises AuricleError, OSError."""
+    if not any(file.exists() for file in files):
+        raise FileNotFoundError(f"{', '.join(map(str, files))}: no such file")
     from asr.transcriber import Transcriber
 
     with stderr.status(f"loading {model}"):

@@ -42,7 +42,7 @@ def detect_language(
         options = TranscribeOptions(
             languages=split_list(languages or (), param="languages"), language_threshold=language_threshold
         )
-        transcriber = load(model, device, quantization)
+        transcriber = load(model, device, quantization, files)
 
     def detect_one(file: Path) -> None:
         detection = transcriber.detect_language(

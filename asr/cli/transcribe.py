@@ -77,7 +77,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
 ) -> None:
     """Transcribe recordings: text to stdout, progress to stderr.
 
-    A file that cannot be read is reported and the others go on; the exit code is then 1.
+    A file that cannot be read is reported and the others go on; the exit code is then 1. A wrong option: 2.
     """
     with told_plainly():
         layout = Layout(
@@ -106,7 +106,7 @@ def transcribe(  # noqa: PLR0913 (one parameter an option: it is what typer read
             compression_ratio_threshold=compression, logprob_threshold=logprob, no_speech_threshold=no_speech,
         )  # fmt: skip
         targets = _targets(files, format_, output_dir)
-        transcriber = load(model, device, quantization)
+        transcriber = load(model, device, quantization, files)
 
     def transcribe_one(file: Path) -> None:
         transcript = _with_progress(transcriber, file, options)

@@ -83,7 +83,10 @@ def _write_plot(numbers: Mapping[str, Any], path: Path) -> None:
 
 def _table(engines: Mapping[str, Any]) -> Table:
     heads = ("cold start, s", "latency, s", "× real time", "× ours", "peak, MB", "a second", "words", "errors, %")
-    table = Table("engine", *heads)
+    table = Table()
+    table.add_column("engine", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right")
     for name, row in engines.items():
         ratio, errors = row["latency_over_ours"], row["errors"]
         table.add_row(

@@ -17,7 +17,7 @@ from asr.engine.loading import load_engine
 from asr.errors import CorruptAudioError
 from asr.features import SAMPLE_RATE
 from asr.formats import FORMATS, Layout
-from asr.options import DEFAULT_TEMPERATURES, Channels, Plan, TranscribeOptions
+from asr.options import DEFAULT_TEMPERATURES, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
 from asr.transcriber import Progress, Transcriber
@@ -133,6 +133,7 @@ def test_every_option_arrives(fake, recording):
         "--languages", "de,French", "--languages", "it", "--language-threshold", 0.3, "--hotwords", '["Smith, Ada"]',
         "--hotwords", "Auricle, Whisper", "--clip-timestamps", "10-20.5,60-", "--channels", "split", "--no-vad",
         "--vad-threshold", 0.4, "--suppress-tokens", "-1,50", "--plan", "parallel", "--length-penalty", 0.6,
+        "--context", "exact",
         "--compression-ratio-threshold", "none", "--logprob-threshold", -0.5, "--no-speech-threshold", 0.7,
         "--max-initial-timestamp", 2,
     )  # fmt: skip
@@ -144,7 +145,7 @@ def test_every_option_arrives(fake, recording):
             best_of=3, temperatures=(0.0, 0.4), seed=7, condition_on_previous_text=False, carry_prompt=True,
             languages=("de", "fr", "it"), language_threshold=0.3, hotwords=("Smith, Ada", "Auricle", "Whisper"),
             clip_timestamps=((10.0, 20.5), (60.0, None)), channels=Channels.SPLIT, vad=False, vad_threshold=0.4,
-            suppress_tokens=(-1, 50), plan=Plan.PARALLEL, length_penalty=0.6, compression_ratio_threshold=None,
+            suppress_tokens=(-1, 50), plan=Plan.PARALLEL, context=AudioContext.EXACT, length_penalty=0.6, compression_ratio_threshold=None,
             logprob_threshold=-0.5, no_speech_threshold=0.7, max_initial_timestamp_s=2.0,
         )
     ]  # fmt: skip
@@ -219,7 +220,7 @@ def test_a_recording_without_a_language_lets_the_others_go_on(fake, recording, t
 
 def test_a_bad_language_list_loads_nothing(fake, recording):
     result = invoke("detect-language", recording, "--languages", "de,klingon")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "'klingon'" in result.stderr
     assert fake.loaded == []
 
@@ -262,10 +263,18 @@ def test_recordings_of_one_stem_get_two_files(fake, tmp_path):
     }
 
 
+@pytest.mark.parametrize("command", ["transcribe", "detect-language"])
+def test_no_model_is_loaded_for_files_that_are_not_there(fake, tmp_path, command):
+    result = invoke(command, tmp_path / "a.wav", tmp_path / "b.wav")
+    assert result.exit_code == 1
+    assert "b.wav: no such file" in flat(result.stderr)
+    assert fake.loaded == []
+
+
 def test_recordings_of_one_name_are_refused_before_anything_is_written(fake, tmp_path):
     files = [tmp_path / folder / "talk.wav" for folder in ("a", "b")]
     result = invoke("transcribe", *files, "--output-dir", tmp_path / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--output-dir: two recordings have the same file name" in flat(result.stderr)
     assert fake.loaded == []
     assert not (tmp_path / "out").exists()
@@ -296,7 +305,7 @@ def test_recordings_of_one_name_are_refused_before_anything_is_written(fake, tmp
 )
 def test_a_bad_option_is_one_line_and_loads_nothing(fake, recording, arguments, message):
     result = invoke("transcribe", recording, *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in flat(result.stderr)
     assert result.stdout == ""
     assert fake.loaded == []
@@ -305,7 +314,7 @@ def test_a_bad_option_is_one_line_and_loads_nothing(fake, recording, arguments, 
 @pytest.mark.parametrize(("option", "choice"), [("--task", "translate"), ("--device", "cuda")])
 def test_an_unknown_choice_is_refused_with_the_choices(fake, recording, option, choice):
     result = invoke("transcribe", recording, option, "sing")
-    assert result.exit_code in (1, 2)
+    assert result.exit_code == 2
     assert choice in result.stderr
     assert fake.loaded == []
 

@@ -145,7 +145,8 @@ def test_every_option_arrives(fake, recording):
             best_of=3, temperatures=(0.0, 0.4), seed=7, condition_on_previous_text=False, carry_prompt=True,
             languages=("de", "fr", "it"), language_threshold=0.3, hotwords=("Smith, Ada", "Auricle", "Whisper"),
             clip_timestamps=((10.0, 20.5), (60.0, None)), channels=Channels.SPLIT, vad=False, vad_threshold=0.4,
-            suppress_tokens=(-1, 50), plan=Plan.PARALLEL, context=AudioContext.EXACT, length_penalty=0.6, compression_ratio_threshold=None,
+            suppress_tokens=(-1, 50), plan=Plan.PARALLEL, context=AudioContext.EXACT, length_penalty=0.6,
+            compression_ratio_threshold=None,
             logprob_threshold=-0.5, no_speech_threshold=0.7, max_initial_timestamp_s=2.0,
         )
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 Nothing happens at import; the worker starts and ends with the application's lifespan.
 """
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,8 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from asr.errors import AuricleError, InvalidOptionError
+from server.asr_webservice_routes import router as asr_webservice_router
 from server.errors import ApiError, api_error_from, error_response
 from server.middleware import RequestMiddleware
+from server.openai_routes import router as openai_router
 from server.routes import router
 from server.settings import Settings
 from server.uploads import Spool
@@ -50,7 +53,10 @@ def create_app(settings: Settings, workers: Workers | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.workers = doing
+    app.state.started_at = int(time.time())
     app.include_router(router)
+    app.include_router(openai_router)
+    app.include_router(asr_webservice_router)
     app.add_middleware(RequestMiddleware)
     app.add_exception_handler(ApiError, _on_error)
     app.add_exception_handler(AuricleError, _on_error)

@@ -23,34 +23,49 @@ from asr.option_text import Clip, parse_clips, split_list
 from asr.options import MAX_HOTWORDS, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
 from server.errors import ApiError
+from server.raw_samples import ENCODE_DESCRIPTION
 from server.responses import Include, Presentation, ResponseFormat
 
-__all__ = ["DetectionForm", "RecognitionForm", "TranscriptionForm", "form_schema", "parse_form"]
+__all__ = [
+    "DetectLanguageForm",
+    "Form",
+    "RecognitionForm",
+    "TranscriptionForm",
+    "form_body",
+    "parse_form",
+    "split_field",
+]
 
 PLANNED_FIELDS = frozenset({"priority", "url"})  # named in the design, not built yet: the refusal says so
 DEFAULTS = TranscribeOptions()
 
 
-def _split(texts: list[str], info: ValidationInfo) -> tuple[str, ...]:
+def split_field(texts: list[str], info: ValidationInfo) -> tuple[str, ...]:
     """A list in any of its spellings (repeated field, JSON list, commas) as one flat list."""
     return split_list(texts, param=str(info.field_name))
 
 
 def _split_or_none(texts: list[str], info: ValidationInfo) -> tuple[str, ...]:
-    items = _split(texts, info)
+    items = split_field(texts, info)
     return () if items == ("none",) else items
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(split_field)]
 Clips = Annotated[tuple[Clip, ...], BeforeValidator(parse_clips), WithJsonSchema({"type": "string"})]
 Limit = Annotated[int, Field(ge=1)]
 Threshold = float | Literal["none"]
 
 
-class DetectionForm(BaseModel):
-    """Fields of ``/detect-language``."""
+class Form(BaseModel):
+    """Fields of a route; ``lists`` are those that may come several times."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    lists: ClassVar[frozenset[str]] = frozenset()
+
+
+class DetectionForm(Form):
+    """Fields that every route of ours has."""
+
     lists: ClassVar[frozenset[str]] = frozenset({"languages"})
 
     model: str = Field(default="whisper-1", description="The served model's name; whisper-1 means it too.")
@@ -68,6 +83,12 @@ class DetectionForm(BaseModel):
     def detection_options(self) -> TranscribeOptions:
         """Languages and threshold as asr's options. Raises InvalidOptionError, naming the field."""
         return TranscribeOptions(languages=self.languages or (), language_threshold=self.language_threshold or 0.0)
+
+
+class DetectLanguageForm(DetectionForm):
+    """Fields of ``/detect-language``, whisper-asr-webservice's among them."""
+
+    encode: bool = Field(default=True, description=ENCODE_DESCRIPTION)
 
 
 class RecognitionForm(DetectionForm):
@@ -139,7 +160,7 @@ class RecognitionForm(DetectionForm):
         description="A 32 ms frame above this probability is speech; lower keeps faint voices, and more noise. "
         f"Absent: {DEFAULTS.vad_threshold:g}.",
     )
-    temperature: Annotated[tuple[float, ...], BeforeValidator(_split)] | None = Field(
+    temperature: Annotated[tuple[float, ...], BeforeValidator(split_field)] | None = Field(
         default=None,
         description="One number: that temperature only. A list (repeated, JSON or commas): tried in order until a "
         "window passes the thresholds. Absent: 0, 0.2, 0.4, 0.6, 0.8, 1.",
@@ -182,7 +203,7 @@ class RecognitionForm(DetectionForm):
         description="auto: a window shorter than 30 s is heard with little silence after it, and again with all where "
         f"its text is doubtful. exact: always padded to 30 s, as the model was trained. Absent: {DEFAULTS.context}.",
     )
-    include: Annotated[tuple[Include, ...], BeforeValidator(_split)] | None = Field(
+    include: Annotated[tuple[Include, ...], BeforeValidator(split_field)] | None = Field(
         default=None,
         description="More for json, verbose_json and stream. logprobs: each segment's avg_logprob and its words' "
         "probabilities; tokens: each segment's token ids; attempts: every decoding of a segment's window, under "
@@ -241,7 +262,7 @@ _SHARED_FIELDS = (
     "condition_on_previous_text",
 )  # fmt: skip
 
-FormT = TypeVar("FormT", bound=DetectionForm)
+FormT = TypeVar("FormT", bound=Form)
 
 
 def parse_form(form: type[FormT], fields: Iterable[tuple[str, str]]) -> FormT:
@@ -268,7 +289,14 @@ def parse_form(form: type[FormT], fields: Iterable[tuple[str, str]]) -> FormT:
         raise _invalid(error) from error
 
 
-def form_schema(form: type[DetectionForm]) -> dict[str, Any]:
+def form_body(form: type[Form]) -> dict[str, Any]:
+    """OpenAPI's description of a request with a form, or with the recording as its body."""
+    raw = {"schema": {"type": "string", "format": "binary"}}
+    content = {"multipart/form-data": {"schema": _form_schema(form)}, "application/octet-stream": raw, "audio/*": raw}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _form_schema(form: type[Form]) -> dict[str, Any]:
     """JSON schema of the multipart form, file included, as OpenAPI wants it: no references, no nulls."""
     properties: dict[str, Any] = {
         "file": {

@@ -25,6 +25,7 @@ __all__ = [
     "server_sent_event",
     "transcript_event",
     "transcript_response",
+    "verbose_body",
 ]
 
 ResponseFormat = Literal["json", "verbose_json", "text", "srt", "vtt", "tsv", "lrc"]
@@ -128,7 +129,7 @@ def _rendered(answered: Answered, presentation: Presentation) -> str:
 
 def _json_body(answered: Answered, presentation: Presentation) -> dict[str, Any]:
     if presentation.response_format == "verbose_json":
-        return _verbose_body(answered, presentation)
+        return verbose_body(answered, presentation)
     transcript, include = answered.transcript, presentation.include
     body: dict[str, Any] = {"text": transcript.text}
     if include - {"suppressed"}:
@@ -161,7 +162,8 @@ def _quality_body(segment: Segment, *, with_attempts: bool) -> dict[str, Any]:
     return body
 
 
-def _verbose_body(answered: Answered, presentation: Presentation) -> dict[str, Any]:
+def verbose_body(answered: Answered, presentation: Presentation) -> dict[str, Any]:
+    """Everything: OpenAI's verbose_json and more."""
     transcript = answered.transcript
     timing = transcript.timing
     return {

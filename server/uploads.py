@@ -60,8 +60,8 @@ class Spool:
         self._directory.cleanup()
 
     @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[Upload]:
-        """Read the request's body into a file that lives until the context ends.
+    async def receive(self, request: Request, *, header: bytes = b"") -> AsyncIterator[Upload]:
+        """Read the request's body into a file that lives until the context ends; ``header`` is put before it.
 
         Raises ApiError (400, 413, 415), EmptyAudioError, and Starlette's ClientDisconnect.
         """
@@ -72,6 +72,7 @@ class Spool:
         writer = _Writer(await asyncio.to_thread(_create, path), self._max_upload_bytes)
         try:
             try:
+                await writer.write(header)
                 if is_form:
                     boundary = parameters.get(b"boundary", b"")
                     fields = await _read_form(request, boundary, writer, self._max_upload_bytes)
@@ -81,7 +82,7 @@ class Spool:
                         await writer.write(chunk)
             finally:
                 await writer.close()
-            if not writer.n_bytes:
+            if writer.n_bytes == len(header):
                 raise EmptyAudioError("The file is empty.")
             yield Upload(path=path, fields=_with_query(fields, request.query_params.multi_items()))
         finally:

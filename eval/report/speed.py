@@ -171,7 +171,7 @@ def _chart(title: str, measure: _Measure, engines: Mapping[str, Row]) -> Chart:
 
 def _draw(measures: list[_Measure], engines: Mapping[str, Row], *, title: str | None) -> Figure:
     with page_style():
-        height = 0.75 + 1.3 * ROW_IN * len(engines)
+        height = 0.7 + 1.3 * ROW_IN * len(engines)
         figure = Figure(figsize=(WIDTH_IN, height * len(measures) + (0.4 if title else 0.0)))
         for axes, measure in zip(figure.subplots(len(measures), squeeze=False)[:, 0], measures, strict=True):
             _draw_bars(axes, measure, engines)
@@ -191,5 +191,5 @@ def _draw_bars(axes: Axes, measure: _Measure, engines: Mapping[str, Row]) -> Non
     axes.set_yticks(range(len(engines)), list(engines))
     axes.set_ylim(len(engines) - 0.4, -0.6)
     axes.set_xlim(0, 1.14 * widest)
-    axes.set_xlabel(measure.label)
+    axes.set_title(measure.label, loc="left", fontsize=10, color=MUTED)
     axes.tick_params(axis="y", length=0)

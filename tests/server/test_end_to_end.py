@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 
+from asr.audio import load_audio
 from asr.options import TranscribeOptions
 from asr.transcriber import Transcriber
 
@@ -92,6 +94,30 @@ def test_a_clip_becomes_text(service: Running) -> None:
     assert body["timing"]["rtfx"] > 0
     assert body["segments"][0]["tokens"]
     assert "-->" in service.post(CLIP, response_format="vtt").text
+
+
+def test_the_openai_client_hears_the_model(service: Running) -> None:
+    api = openai.OpenAI(api_key="any", base_url=f"{service.client.base_url}/v1")
+    with CLIP.open("rb") as file:
+        found = api.audio.transcriptions.create(
+            model="whisper-1", file=file, response_format="verbose_json", timestamp_granularities=["word"]
+        )
+    assert "danger trail" in found.text.lower()
+    assert found.language == "english"
+    assert " ".join(word.word for word in found.words) == found.text
+    with CLIP.open("rb") as file:
+        events = list(api.audio.transcriptions.create(model="base", file=file, stream=True))
+    assert events[-1].text == found.text
+    assert "".join(event.delta for event in events[:-1]) == found.text
+
+
+def test_callers_of_whisper_asr_webservice_hear_it_too(service: Running) -> None:
+    samples = (load_audio(CLIP).samples * 32767).astype("<i2").tobytes()
+    answers = [
+        service.client.post("/asr?output=txt&language=en", files={"audio_file": ("a.flac", CLIP.read_bytes())}),
+        service.client.post("/asr?output=txt&language=en&encode=false", files={"audio_file": ("a.pcm", samples)}),
+    ]
+    assert all("danger trail" in answer.text.lower() for answer in answers)
 
 
 @pytest.mark.usefixtures("base")  # skips without weights; it computes in float32, the service as it can

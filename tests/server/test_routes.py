@@ -377,7 +377,10 @@ def test_a_request_id_is_given_or_kept(client: TestClient) -> None:
 def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
     assert "swagger" in client.get("/docs").text.lower()
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/transcribe", "/translate", "/detect-language", "/healthz", "/readyz", "/models"}
+    assert set(paths) == {
+        "/transcribe", "/translate", "/detect-language", "/healthz", "/readyz", "/models", "/v1/audio/transcriptions",
+        "/v1/audio/translations", "/v1/models", "/v1/models/{name}", "/asr",
+    }  # fmt: skip
     form = paths["/transcribe"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["file"]["format"] == "binary"
     assert form["required"] == ["file"]
@@ -390,5 +393,5 @@ def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
     assert form["properties"]["clip_timestamps"]["type"] == "string"
     assert form["properties"]["hotwords"]["type"] == "array"
     detection = paths["/detect-language"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(detection["properties"]) == {"file", "model", "languages", "language_threshold"}
+    assert set(detection["properties"]) == {"file", "model", "languages", "language_threshold", "encode"}
     assert all(field["description"] for field in detection["properties"].values())

@@ -31,13 +31,14 @@ Transcribe = Callable[[Any], str]
 Request = dict[str, Any]  # samples: a path; language: a code or None; task; words: whether they are wanted
 Reply = dict[str, Any]  # text, language, duration; words: [word, start, end, probability] each; or error: code, message
 Answer = Callable[[Any, Request], Reply]
+OURS = "auricle"
 THREADS = 2
 SEED = 0  # of the samples that the fallback draws, set anew for each recording
 BEAM_SIZE = 5
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BATCH_SIZE = 8
 MAX_NEW_TOKENS = 440
-WITH_TORCH = ("auricle", "openai-whisper", "transformers")
+WITH_TORCH = (OURS, "openai-whisper", "transformers")
 
 
 def _auricle(model: str, beam_size: int) -> Transcribe:
@@ -180,7 +181,7 @@ def _faster_whisper_answers(model: str, *, batched: bool) -> Answer:
 
 
 LOADERS: dict[str, Callable[[str, int], Transcribe]] = {
-    "auricle": _auricle,
+    OURS: _auricle,
     "openai-whisper": _openai_whisper,
     "faster-whisper-float32": lambda model, beams: _faster_whisper(model, beams, "float32"),
     "faster-whisper-int8": lambda model, beams: _faster_whisper(model, beams, "int8"),
@@ -192,7 +193,7 @@ LOADERS: dict[str, Callable[[str, int], Transcribe]] = {
     "whisper-cpp-q8": _whisper_cpp,
 }
 """Engines that are timed."""
-CONCURRENT = ("auricle", "faster-whisper-int8-2-workers")  # several threads may ask; the others are behind a lock
+CONCURRENT = (OURS, "faster-whisper-int8-2-workers")  # several threads may ask; the others are behind a lock
 PEERS: dict[str, tuple[Callable[[str, str], Answer], tuple[str, ...]]] = {
     "openai-whisper": (_openai_whisper_answers, ("openai-whisper", "torch")),
     "faster-whisper": (

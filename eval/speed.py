@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from eval import ceilings, engines
+from eval.engines import OURS
 from eval.errors import EvaluationError
 from eval.normalizers import NormalizerName, normalizer_for
 from eval.peers import peer_model
 from eval.wer import count_word_errors
 
-__all__ = ["OURS", "EngineTimes", "SpeedPlan", "measure_speed", "times_as_json"]
+__all__ = ["EngineTimes", "SpeedPlan", "measure_speed", "times_as_json"]
 
-OURS = "auricle"
 WARM_RUNS = 3  # a process and round
 LONG_S = 60.0  # a longer recording is its own average: one warm run a round
 LOAD_S = 10.0  # for which clients keep asking, each round

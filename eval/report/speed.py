@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval.engines import OURS
 from eval.report.document import Cell, Chapter, Chart, Fact, KeyFigure, Report, Section, Table, number_cell, text_cell
 from eval.report.facts import columns
 from eval.report.plots import ACCENT, MUTED, ROW_IN, WIDTH_IN, page_style
-from eval.speed import OURS
 
 __all__ = ["draw_speed", "speed_as_report", "speed_in_short"]
 

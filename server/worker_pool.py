@@ -1,6 +1,7 @@
 """Who works on what. In: work from the routes. Out: segments and results, in the order the work came.
 
-Keeps one worker process alive, hands it as many recordings as it decodes side by side and restarts it when it dies.
+Keeps one worker process alive, hands it as many recordings as it decodes side by side and restarts it when it dies;
+what it was working on is then done once more, each recording by itself, so that one that kills takes no other along.
 Everything here runs on the event loop and none of it blocks. Knows nothing of HTTP requests, and of models only what
 the worker says.
 """
@@ -39,6 +40,7 @@ logger = logging.getLogger("auricle.workers")
 
 LONGEST_PAUSE_S = 60.0  # between two attempts to load a model that does not load
 LOADING_RETRY_S = 5.0
+MAX_DEATHS = 2  # of workers, after which a recording is the likely cause
 
 
 class WorkerState(StrEnum):
@@ -99,6 +101,12 @@ class _Ticket:
     number: int
     submitted_at: float
     started_at: float = 0.0
+    n_deaths: int = 0
+    """Of workers, at this recording or beside it."""
+    has_told: bool = False
+    """Whether the client has seen a part of the answer already."""
+    is_left: bool = False
+    """Whether nobody waits for it any more."""
     updates: asyncio.Queue[Update | ApiError] = field(default_factory=asyncio.Queue)
 
 
@@ -185,6 +193,7 @@ class WorkerPool:
                     return
         finally:
             # A client that left while it waited costs nothing; what the worker has begun it finishes.
+            ticket.is_left = True
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
 
@@ -214,12 +223,7 @@ class WorkerPool:
         if was_ready:
             logger.error("the worker died (exit code %s) and is restarted", exit_code)
             self._status = WorkerStatus(state=WorkerState.LOADING, model=model)
-            message = "The worker process died during this request."
-            for ticket in self._running.values():
-                ticket.updates.put_nowait(
-                    ApiError(503, "worker_died", message, retry_after_s=self._status.retry_after_s)
-                )
-            self._running.clear()
+            self._give_back()
             return
         problem = self._load_problem
         if not problem:
@@ -228,6 +232,21 @@ class WorkerPool:
         logger.info("next attempt to load the model in %.0f s", pause_s)
         self._status = WorkerStatus(state=WorkerState.FAILED, model=model, problem=problem, retry_after_s=pause_s)
         self._refuse_all(ApiError(503, "load_failed", "The model could not be loaded.", retry_after_s=pause_s))
+
+    def _give_back(self) -> None:
+        """Put what the dead worker was at before all that waits, unless it may be the cause, or is half told."""
+        again = []
+        for ticket in self._running.values():
+            ticket.n_deaths += 1
+            if ticket.has_told or ticket.n_deaths >= MAX_DEATHS:
+                message = "The worker process died during this request."
+                ticket.updates.put_nowait(
+                    ApiError(503, "worker_died", message, retry_after_s=self._status.retry_after_s)
+                )
+            elif not ticket.is_left:
+                again.append(ticket)
+        self._running.clear()
+        self._waiting.extendleft(reversed(again))
 
     def _on_message(self, message: FromWorker) -> None:
         if isinstance(message, Ready):
@@ -253,6 +272,7 @@ class WorkerPool:
         self, ticket: _Ticket, message: SegmentDecoded | Transcribed | Detected | Failed | Crashed
     ) -> None:
         if isinstance(message, SegmentDecoded):
+            ticket.has_told = True
             ticket.updates.put_nowait(message.segment)
             return
         if isinstance(message, Failed):
@@ -271,6 +291,8 @@ class WorkerPool:
         while self._waiting and len(self._running) < self._max_running_requests:
             if not self._worker or self._status.state is not WorkerState.READY:
                 return
+            if self._running and any(each.n_deaths for each in (self._waiting[0], *self._running.values())):
+                return  # what was under way at a death runs by itself
             ticket = self._waiting.popleft()
             ticket.started_at = time.monotonic()
             self._running[ticket.number] = ticket

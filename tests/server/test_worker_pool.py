@@ -140,18 +140,55 @@ def test_as_many_are_under_way_as_may_be(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_all_that_was_under_way_hears_of_a_death(tmp_path: Path) -> None:
+def test_what_was_under_way_beside_a_death_is_done_again(tmp_path: Path) -> None:
     async def go() -> None:
-        async with running(max_running_requests=2) as pool:
+        async with running(max_running_requests=3) as pool:
             await until_ready(pool)
-            slow = asyncio.create_task(refusal(updates(pool, work(tmp_path, "sleep 5"))))
+            others = [asyncio.create_task(updates(pool, work(tmp_path, f"sleep {s}"))) for s in ("0.5", "0.6")]
             await asyncio.sleep(0.05)
-            died = await refusal(updates(pool, work(tmp_path, "die")))
-            assert (died.status, died.code) == ((await slow).status, (await slow).code) == (503, "worker_died")
+            killer = asyncio.create_task(refusal(updates(pool, work(tmp_path, "die"))))
+            async with asyncio.timeout(PATIENCE_S):
+                assert [len(await other) for other in others] == [1, 1]
+                died = await killer
+            assert (died.status, died.code) == (503, "worker_died")
+            assert "Retry-After" in died.headers
             await until_ready(pool)
             assert len(await updates(pool, work(tmp_path, "speech"))) == 1
 
     asyncio.run(go())
+
+
+def test_a_stream_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
+    async def check(pool: WorkerPool, folder: Path) -> None:
+        heard: list[Update] = []
+
+        async def listen() -> None:
+            async for update in pool.run(work(folder, "slowly", send_segments=True)):
+                heard.append(update)  # noqa: PERF401 (what came before the end is looked at)
+
+        listening = asyncio.create_task(refusal(listen()))
+        await until(lambda: bool(heard))
+        assert pool.worker_pid is not None
+        os.kill(pool.worker_pid, signal.SIGKILL)
+        assert (await asyncio.wait_for(listening, PATIENCE_S)).code == "worker_died"
+        assert heard == [SEGMENTS[0]]
+
+    over_ready_pool(check, tmp_path)
+
+
+def test_what_nobody_waits_for_is_not_done_again(tmp_path: Path) -> None:
+    async def check(pool: WorkerPool, folder: Path) -> None:
+        left = asyncio.create_task(updates(pool, work(folder, "sleep 60")))
+        await asyncio.sleep(0.1)
+        left.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await left
+        assert pool.worker_pid is not None
+        os.kill(pool.worker_pid, signal.SIGKILL)
+        waiting = asyncio.create_task(updates(pool, work(folder, "speech")))
+        assert len(await asyncio.wait_for(waiting, PATIENCE_S)) == 1
+
+    over_ready_pool(check, tmp_path)
 
 
 def test_failures_carry_their_class_and_no_path(tmp_path: Path) -> None:
@@ -191,24 +228,34 @@ def test_a_full_queue_refuses_and_a_client_that_left_frees_its_place(tmp_path: P
     asyncio.run(go())
 
 
-@pytest.mark.parametrize("how", ["killed", "crashed"])
-def test_a_dead_worker_fails_its_request_keeps_the_queue_and_is_replaced(tmp_path: Path, how: str) -> None:
+def test_a_killed_worker_is_replaced_and_its_work_done(tmp_path: Path) -> None:
     async def check(pool: WorkerPool, folder: Path) -> None:
         old_pid = pool.worker_pid
         assert old_pid is not None
-        victim = asyncio.create_task(updates(pool, work(folder, "sleep 60" if how == "killed" else "die")))
+        victim = asyncio.create_task(updates(pool, work(folder, "sleep 1")))
         waiting = asyncio.create_task(updates(pool, work(folder, "speech")))
         await asyncio.sleep(0.1)
-        if how == "killed":
-            os.kill(old_pid, signal.SIGKILL)
-        died = await refusal(asyncio.wait_for(victim, PATIENCE_S))
-        assert (died.status, died.code) == (503, "worker_died")
-        assert "Retry-After" in died.headers
+        os.kill(old_pid, signal.SIGKILL)
+        await until(lambda: pool.status.state is not WorkerState.READY)
         with pytest.raises(ApiError, match="being loaded"):
             pool.check_admission()
-        assert len(await asyncio.wait_for(waiting, PATIENCE_S)) == 1
+        async with asyncio.timeout(PATIENCE_S):
+            assert (len(await victim), len(await waiting)) == (1, 1)
         assert pool.status.state is WorkerState.READY
         assert pool.worker_pid != old_pid
+
+    over_ready_pool(check, tmp_path)
+
+
+def test_a_recording_that_kills_every_worker_fails_and_the_queue_goes_on(tmp_path: Path) -> None:
+    async def check(pool: WorkerPool, folder: Path) -> None:
+        killer = asyncio.create_task(refusal(updates(pool, work(folder, "die"))))
+        waiting = asyncio.create_task(updates(pool, work(folder, "speech")))
+        async with asyncio.timeout(PATIENCE_S):
+            died = await killer
+            assert len(await waiting) == 1
+        assert (died.status, died.code) == (503, "worker_died")
+        assert "Retry-After" in died.headers
 
     over_ready_pool(check, tmp_path)
 

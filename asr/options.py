@@ -192,4 +192,5 @@ def _check_clips(clips: tuple[tuple[float, float | None], ...]) -> None:
 def _check_range(param: str, value: float | None, low: float, high: float) -> None:
     # `not low <= value` refuses NaN too.
     if value is not None and not low <= value <= high:
-        raise InvalidOptionError(f"{param}: got {value}, expected {low:g} to {high:g}", param=param)
+        expected = " to ".join(str(bound) if isinstance(bound, int) else f"{bound:g}" for bound in (low, high))
+        raise InvalidOptionError(f"{param}: got {value}, expected {expected}", param=param)

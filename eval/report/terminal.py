@@ -90,7 +90,8 @@ def _transcription(scores: TranscriptionScores, title: str, by: Breakdown | None
         _add_error_rows(table, scores.lengths)
     _add_error_rows(table, {f"only {name}": group for name, group in scores.apart.items() if group.n_clips})
     totals = {"all by word": scores.words, "all by character": scores.characters, "headline": scores.headline}
-    _add_error_rows(table, {**totals, "overall": scores.overall})
+    _add_error_rows(table, {name: group for name, group in totals.items() if group.n_clips})
+    _add_error_rows(table, {"overall": scores.overall})
     parts: list[Table | Text] = [table]
     if scores.invented:
         parts.append(_invented(scores.invented))

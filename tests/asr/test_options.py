@@ -105,3 +105,8 @@ def test_what_fits(fields: dict[str, object]):
 
 def test_allowed_languages_become_codes():
     assert TranscribeOptions(languages=("German", "pt-BR", "en")).languages == ("de", "pt", "en")
+
+
+def test_whole_numbers_are_told_whole() -> None:
+    with pytest.raises(InvalidOptionError, match="seed: got -1, expected 0 to 9223372036854775807"):
+        TranscribeOptions(seed=-1)

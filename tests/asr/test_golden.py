@@ -68,7 +68,7 @@ def margin_where_they_part(
     )  # fmt: skip
     [logits] = backend.extend([part])
     backend.free_rows(rows)
-    apply_rules(logits, rules_for(request, tokenizer).after(expected[:place]))
+    apply_rules(logits[None], [rules_for(request, tokenizer).after(expected[:place])])
     logprobs = logits.log_softmax(0)
     ours, theirs = ([*tokens, tokenizer.eot][place] for tokens in (got, expected))
     return abs(float(logprobs[ours] - logprobs[theirs]))

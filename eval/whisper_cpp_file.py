@@ -23,7 +23,6 @@ MAGIC = 0x67676D6C  # "ggml"
 FLOAT32, FLOAT16, Q8_0 = 0, 1, 8  # types of tensors
 FILE_TYPE = 2007  # most tensors in q8_0 (7), of the second version of the quantized forms (2000)
 BLOCK = 32
-AS_FLOAT32 = ("encoder.positional_embedding", "decoder.positional_embedding")
 SIZES = (
     "n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer", "n_text_ctx", "n_text_state",
     "n_text_head", "n_text_layer", "n_mels",
@@ -69,7 +68,7 @@ def _write_tensor(file: BinaryIO, name: str, values: NDArray[np.float32]) -> Non
         values = values[:, None]
     if values.ndim == 3:
         kind, data = FLOAT16, values.astype("<f2").tobytes()
-    elif values.ndim == 2 and name.endswith("weight") and name not in AS_FLOAT32:
+    elif values.ndim == 2 and name.endswith("weight"):
         kind, data = Q8_0, _blocks(values)
     else:
         kind, data = FLOAT32, values.astype("<f4").tobytes()

@@ -82,6 +82,8 @@ def _write_plot(numbers: Mapping[str, Any], path: Path) -> None:
 
 
 def _table(engines: Mapping[str, Any]) -> Table:
+    from eval.report.speed import above_torch
+
     heads = ("cold start, s", "latency, s", "× real time", "× ours", "peak, MB", "a second", "words", "errors, %")
     table = Table()
     table.add_column("engine", no_wrap=True)
@@ -91,17 +93,13 @@ def _table(engines: Mapping[str, Any]) -> Table:
         ratio, errors = row["latency_over_ours"], row["errors"]
         table.add_row(
             name if row["counts"] else f"{name} (does not count)",
-            _with_torch(row["cold_s"], row["torch_s"], 2),
+            above_torch(row["cold_s"], row["torch_s"], 2),
             f"{row['warm_s']:.2f}",
             f"{row['times_real_time']:.1f}",
             f"{ratio['median']:.2f} ({ratio['low']:.2f} – {ratio['high']:.2f})",
-            _with_torch(row["peak_mb"], row["torch_mb"], 0),
+            above_torch(row["peak_mb"], row["torch_mb"], 0),
             f"{row['per_second']:.2f}" if "per_second" in row else "",
             str(row["n_words"]),
             "" if errors is None else f"{100 * errors['rate']:.1f}",
         )
     return table
-
-
-def _with_torch(value: float, torch: float, digits: int) -> str:
-    return f"{value:.{digits}f}" + (f" ({value - torch:.{digits}f} above torch)" if torch else "")

@@ -12,7 +12,7 @@ from eval.report.document import Cell, Chapter, Chart, Fact, KeyFigure, Report, 
 from eval.report.facts import columns
 from eval.report.plots import ACCENT, MUTED, ROW_IN, WIDTH_IN, page_style
 
-__all__ = ["draw_speed", "speed_as_report", "speed_in_short"]
+__all__ = ["above_torch", "draw_speed", "speed_as_report", "speed_in_short"]
 
 Row = Mapping[str, Any]
 
@@ -132,13 +132,14 @@ def _cells(row: Row) -> Iterator[Cell]:
     yield number_cell(row["times_real_time"], f"{row['times_real_time']:.1f}")
     yield number_cell(ratio["median"], f"{ratio['median']:.2f}")
     yield text_cell(f"{ratio['low']:.2f} – {ratio['high']:.2f}")
-    yield number_cell(row["cold_s"], _with_torch(row["cold_s"], row["torch_s"], 2))
-    yield number_cell(row["peak_mb"], _with_torch(row["peak_mb"], row["torch_mb"], 0))
+    yield number_cell(row["cold_s"], above_torch(row["cold_s"], row["torch_s"], 2))
+    yield number_cell(row["peak_mb"], above_torch(row["peak_mb"], row["torch_mb"], 0))
     yield number_cell(row["n_words"], str(row["n_words"]))
     yield number_cell(errors and errors["rate"], "" if errors is None else f"{100 * errors['rate']:.1f}")
 
 
-def _with_torch(value: float, torch: float, digits: int) -> str:
+def above_torch(value: float, torch: float, digits: int) -> str:
+    """A time or size, and what of it is not torch's own."""
     above = f" ({value - torch:.{digits}f} above torch)" if torch else ""
     return f"{value:.{digits}f}{above}"
 

@@ -1,7 +1,7 @@
 """Decoded audio, block by block → float32 samples at 16 kHz. Knows no file format and no torch.
 
 In: blocks of any sample type, channel count and rate. Out: their mean, or each channel apart; in memory while it is
-short, beyond that on disk, so that three hours take no more memory than two minutes.
+short, beyond that on disk, so that three hours take no more memory than two minutes; or all in a file of the caller's.
 """
 
 import math
@@ -21,7 +21,7 @@ __all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Assembler", "ChannelMode"]
 
 SAMPLE_RATE = 16_000
 MIN_DURATION_S = 0.1
-MAX_BYTES_IN_MEMORY = 120 * SAMPLE_RATE * 4  # two minutes of all channels together; the rest is written to disk
+MAX_BYTES_IN_MEMORY = 120 * SAMPLE_RATE * 4  # two minutes of all channels together; more is written to disk
 
 ChannelMode = Literal["mean", "each"]
 
@@ -36,7 +36,11 @@ class Assembler:
     mode: ChannelMode = "mean"
     """What becomes of several channels: their mean, or each of them."""
     max_duration_s: float | None = None
-    _stores: list["_SampleStore"] = field(default_factory=list)
+    file: IO[bytes] | None = None
+    """Where all samples go, if the caller has a place for them: float32, (n_samples, n_channels) row by row."""
+    n_channels: int = 0
+    """Of the result; 0 until the first block is worked on."""
+    _store: "_SampleStore | None" = None
     _n_stored: int = 0
     _pending: list[NDArray[Any]] = field(default_factory=list)
     _n_pending: int = 0
@@ -60,18 +64,25 @@ class Assembler:
         if self._n_pending >= rate:
             self._flush(last=False)
 
-    def finish(self) -> tuple[NDArray[np.float32], ...]:
-        """Everything: one array (n_samples,) of the mean, or one per channel; a long one is a read-only memory map."""
-        self._flush(last=True)
-        if self._n_stored < MIN_DURATION_S * SAMPLE_RATE:
+    def end(self) -> int:
+        """Take in what still waits; returns n_samples. Raises AudioTooShortError below MIN_DURATION_S."""
+        if self._pending or self._resampler is not None:
+            self._flush(last=True)
+        if self._n_stored < MIN_DURATION_S * SAMPLE_RATE or self._store is None:
             got = f"{self._n_stored / SAMPLE_RATE:.3f} s"
             raise AudioTooShortError(f"got {got} of audio, expected at least {MIN_DURATION_S} s")
-        return tuple(store.finish() for store in self._stores)
+        self._store.flush()
+        return self._n_stored
+
+    def finish(self) -> tuple[NDArray[np.float32], ...]:
+        """Everything: one array (n_samples,) of the mean, or one per channel; a long one is a read-only memory map."""
+        self.end()
+        return () if self._store is None else tuple(self._store.samples().reshape(-1, self.n_channels).T)
 
     def close(self) -> None:
-        """Let go of what is on disk, save what ``finish`` gave away."""
-        for store in self._stores:
-            store.close()
+        """Let go of what is on disk, save what ``finish`` gave away and the caller's own file."""
+        if self._store is not None:
+            self._store.close()
 
     def _flush(self, *, last: bool) -> None:
         start_s = self.duration - self._n_pending / self._rate
@@ -81,34 +92,35 @@ class Assembler:
             where_s = start_s + int(np.argmin(is_finite)) / self._rate
             raise CorruptAudioError(f"got a sample that is NaN or infinite at {where_s:.3f} s, expected finite samples")
         resampled = self._resample(samples, last=last)
-        for store, channel in zip(self._stores, resampled, strict=True):
-            store.append(channel)
+        if self._store is not None:
+            self._store.append(resampled.T)
         self._n_stored += resampled.shape[1]
         if self.max_duration_s is not None and self.duration > self.max_duration_s:
             limit = f"expected at most {self.max_duration_s:g} s"
             raise AudioTooLongError(f"got more than {math.floor(self.duration)} s of audio, {limit}")
 
     def _take_pending(self, start_s: float) -> NDArray[np.float32]:
-        """What waits, (n_stores, n_samples); the first block decides how many stores there are."""
+        """What waits, (n_channels, n_samples); the first block decides how many channels there are."""
         if not self._pending:
-            return np.zeros((len(self._stores), 0), np.float32)
+            return np.zeros((self.n_channels, 0), np.float32)
         samples = _scaled(np.concatenate(self._pending, axis=1))
         self._pending, self._n_pending = [], 0
         if self.mode == "mean":
             samples = samples.mean(axis=0, keepdims=True, dtype=np.float32) if len(samples) > 1 else samples
-        if not self._stores:
-            self._stores = [_SampleStore(MAX_BYTES_IN_MEMORY // len(samples)) for _ in samples]
-        if len(samples) != len(self._stores):
-            expected = f"the {len(self._stores)} that it begins with; read the mean of its channels"
+        if self._store is None:
+            self._store, self.n_channels = _SampleStore(self.file), len(samples)
+        if len(samples) != self.n_channels:
+            expected = f"the {self.n_channels} that it begins with; read the mean of its channels"
             raise CorruptAudioError(f"got {len(samples)} channels at {start_s:.1f} s, expected {expected}")
         return samples
 
     def _resample(self, samples: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        if self._rate == SAMPLE_RATE or not self._stores:
+        if self._rate == SAMPLE_RATE or self._store is None:
             return samples  # untouched, so that samples stay exact
         if self._resampler is None:
-            n_channels = len(self._stores)
-            self._resampler = soxr.ResampleStream(self._rate, SAMPLE_RATE, n_channels, dtype="float32", quality="HQ")
+            self._resampler = soxr.ResampleStream(
+                self._rate, SAMPLE_RATE, self.n_channels, dtype="float32", quality="HQ"
+            )
         frames = np.ascontiguousarray(samples.T)  # soxr's order: (n_samples, n_channels), or (n_samples,) of one
         resampled: NDArray[np.float32] = self._resampler.resample_chunk(
             frames.ravel() if len(samples) == 1 else frames, last=last
@@ -130,16 +142,19 @@ def _scaled(block: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class _SampleStore:
-    """Float32 samples of one channel: in memory up to ``max_bytes``, in a temporary file without a name beyond."""
+    """Float32 samples: in a given file, or in memory up to MAX_BYTES_IN_MEMORY and in a nameless file beyond."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, given: IO[bytes] | None) -> None:
+        self._given = given
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
 
     def append(self, samples: NDArray[np.float32]) -> None:
         data = samples.tobytes()
-        if self._file is None and len(self._memory) + len(data) <= self._max_bytes:
+        if self._given is not None:
+            self._given.write(data)
+            return
+        if self._file is None and len(self._memory) + len(data) <= MAX_BYTES_IN_MEMORY:
             self._memory += data
             return
         with _disk_errors():
@@ -149,13 +164,20 @@ class _SampleStore:
                 self._memory = bytearray()
             self._file.write(data)
 
-    def finish(self) -> NDArray[np.float32]:
-        """Everything, (n_samples,)."""
-        if self._file is None:
+    def flush(self) -> None:
+        if self._given is not None:
+            self._given.flush()
+        elif self._file is not None:
+            with _disk_errors():
+                self._file.flush()
+
+    def samples(self) -> NDArray[np.float32]:
+        """Everything, in the order it came."""
+        file = self._given or self._file
+        if file is None:
             return np.frombuffer(self._memory, np.float32)
         with _disk_errors():
-            self._file.flush()
-            return np.memmap(self._file, np.float32, "r")  # keeps the pages, not the file object
+            return np.memmap(file, np.float32, "r")  # keeps the pages, not the file object
 
     def close(self) -> None:
         if self._file is not None:

@@ -21,7 +21,16 @@ from asr.assembling import MIN_DURATION_S, SAMPLE_RATE, Assembler, ChannelMode
 from asr.errors import CorruptAudioError, InvalidOptionError, UnsupportedMediaError
 from asr.media import READABLE, MediaReader, sniff, walk_chunks, wav_duration
 
-__all__ = ["MIN_DURATION_S", "SAMPLE_RATE", "Waveform", "load_audio", "load_channels"]
+__all__ = [
+    "MIN_DURATION_S",
+    "SAMPLE_RATE",
+    "StoredAudio",
+    "Waveform",
+    "load_audio",
+    "load_channels",
+    "map_stored",
+    "store_audio",
+]
 
 MIN_INPUT_RATE, MAX_INPUT_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 64
@@ -73,6 +82,15 @@ class Waveform:
         return tuple(cls(channel) for channel in _assemble(samples, sampling_rate, "each"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAudio:
+    """What ``store_audio`` has written: float32 at SAMPLE_RATE, (n_samples, n_channels) row by row."""
+
+    n_channels: int
+    n_samples: int
+    warnings: tuple[str, ...] = ()
+
+
 def load_audio(source: str | Path | BinaryIO, *, max_duration_s: float | None = None) -> Waveform:
     """Decode a file, or a seekable binary stream from its beginning, to mono (mean of the channels) at SAMPLE_RATE.
 
@@ -96,6 +114,25 @@ def load_channels(source: str | Path | BinaryIO, *, max_duration_s: float | None
     return _load(source, "each", max_duration_s)
 
 
+def store_audio(
+    source: BinaryIO, file: BinaryIO, mode: ChannelMode, *, max_duration_s: float | None = None
+) -> StoredAudio:
+    """Decode as ``load_audio`` (mode ``mean``) or ``load_channels`` (``each``) do, into a file opened for writing.
+
+    Memory does not grow with the recording, whatever its length. Raises as they do, and what the operating system
+    raises where the file cannot be written.
+    """
+    with closing(Assembler(mode, max_duration_s=max_duration_s, file=file)) as assembler:
+        warnings = _read(MediaReader(source), assembler)
+        return StoredAudio(n_channels=assembler.n_channels, n_samples=assembler.end(), warnings=tuple(warnings))
+
+
+def map_stored(path: Path, *, n_channels: int, warnings: tuple[str, ...] = ()) -> tuple[Waveform, ...]:
+    """The channels that ``store_audio`` has written to this file, as read-only memory maps, which outlive its name."""
+    samples = np.memmap(path, np.float32, "r").reshape(-1, n_channels)
+    return tuple(Waveform(channel, warnings) for channel in samples.T)
+
+
 def _assemble(samples: NDArray[Any], sampling_rate: int, mode: ChannelMode) -> tuple[NDArray[np.float32], ...]:
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS):
         expected = f"(n_samples,) or (n_samples, n_channels) with at most {MAX_CHANNELS} channels"
@@ -113,16 +150,19 @@ def _assemble(samples: NDArray[Any], sampling_rate: int, mode: ChannelMode) -> t
 
 def _load(source: str | Path | BinaryIO, mode: ChannelMode, max_duration_s: float | None) -> tuple[Waveform, ...]:
     with closing(Assembler(mode, max_duration_s=max_duration_s)) as assembler:
-        if not isinstance(source, str | Path):
-            return _read(MediaReader(source), assembler)
-        path = Path(source)
-        if path.is_dir():
-            raise UnsupportedMediaError(f"got a directory, expected an audio file: {READABLE}")
-        with path.open("rb") as file:
-            return _read(MediaReader(file), assembler)
+        if isinstance(source, str | Path):
+            path = Path(source)
+            if path.is_dir():
+                raise UnsupportedMediaError(f"got a directory, expected an audio file: {READABLE}")
+            with path.open("rb") as file:
+                warnings = _read(MediaReader(file), assembler)
+        else:
+            warnings = _read(MediaReader(source), assembler)
+        return tuple(Waveform(samples, tuple(warnings)) for samples in assembler.finish())
 
 
-def _read(reader: MediaReader, assembler: Assembler) -> tuple[Waveform, ...]:
+def _read(reader: MediaReader, assembler: Assembler) -> list[str]:
+    """Everything that can be decoded into the assembler; returns warnings."""
     demuxer, has_frame_count = sniff(reader)
     chunks = []
     if demuxer in ("wav", "aiff"):
@@ -137,12 +177,11 @@ def _read(reader: MediaReader, assembler: Assembler) -> tuple[Waveform, ...]:
     if demuxer == "wav":
         claimed_s = wav_duration(reader, chunks)  # FFmpeg's is cut to what the file has
     tally.check(assembler.duration, claimed_s)
-    channels = assembler.finish()
-    duration = len(channels[0]) / SAMPLE_RATE
+    duration = assembler.end() / SAMPLE_RATE
     warnings += tally.warnings()
     if claimed_s is not None and duration < TRUNCATED_SHARE * claimed_s:
         warnings.append(f"the file is truncated: it holds {duration:.1f} s of the {claimed_s:.1f} s its header claims")
-    return tuple(Waveform(samples, tuple(warnings)) for samples in channels)
+    return warnings
 
 
 @contextmanager
@@ -157,6 +196,8 @@ def _open(reader: MediaReader, demuxer: str) -> Iterator[InputContainer]:
         container = av.open(
             reader, "r", demuxer, container_options=options, metadata_errors="replace", io_open=_refuse_to_open
         )
+    except MemoryError:  # also FFmpeg's: the limit's fault, not the file's
+        raise
     except av.FFmpegError as error:
         raise CorruptAudioError(f"the {demuxer} header cannot be read: {error.strerror}") from None
     with container:
@@ -251,6 +292,8 @@ def _decode(container: InputContainer, stream: av.AudioStream, assembler: Assemb
     while True:
         try:
             packet = next(packets, None)
+        except MemoryError:
+            raise
         except av.FFmpegError:
             tally.stopped_s = assembler.duration
             packet = None
@@ -259,6 +302,8 @@ def _decode(container: InputContainer, stream: av.AudioStream, assembler: Assemb
         tally.n_packets += packet.size > 0  # the last packet is empty and flushes the decoder
         try:
             frames = stream.decode(packet)
+        except MemoryError:
+            raise
         except av.FFmpegError:
             tally.fail(assembler.duration)
             continue

@@ -16,6 +16,7 @@ __all__ = [
     "DigestMismatchError",
     "EmptyAudioError",
     "InvalidOptionError",
+    "ShardError",
     "UnknownModelError",
     "UnsupportedLanguageError",
     "UnsupportedMediaError",
@@ -107,3 +108,9 @@ class DigestMismatchError(CheckpointError):
         super().__init__(f"{where}: sha256 is {got}, expected {expected}; refused. Delete the file and fetch it again.")
         self.expected = expected
         self.got = got
+
+
+class ShardError(AuricleError):
+    """A training shard is damaged, or was written by something else."""
+
+    code = "invalid_shard"

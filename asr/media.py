@@ -3,6 +3,7 @@
 Names and extensions are never looked at. Knows no decoder and opens nothing.
 """
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
@@ -21,8 +22,11 @@ class MediaReader:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.read = file.read
-        self.seek = file.seek
         self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """The new position; -1, FFmpeg's sign of failure, for one before the beginning, as damaged headers ask for."""
+        return -1 if whence == io.SEEK_SET and offset < 0 else self._file.seek(offset, whence)
 
     def peek(self, offset: int, n_bytes: int) -> bytes:
         """Bytes at an offset; leaves the position at 0."""

@@ -6,86 +6,45 @@ print(transcriber.transcribe("clip.wav").text)
 
 import heapq
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from torch import Tensor
-
 from asr.audio import Waveform, load_audio, load_channels
-from asr.audio_context import short_context
 from asr.checkpoint import Checkpoint, ModelStore, read_checkpoint
 from asr.decoding import DecodeRequest
-from asr.engine import Engine, Lane, Ticket, cancelled_on_error
+from asr.engine import Engine, cancelled_on_error
 from asr.engine.loading import DeviceName, DtypeName, load_engine
+from asr.engine_counts import EngineCounts
 from asr.errors import AuricleError, InvalidOptionError
-from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel, pad_or_trim
+from asr.features import FRAMES_PER_SECOND, N_FRAMES, LogMel
 from asr.language_vote import restrict
+from asr.live import LiveTranscriber, RecentSpeech
 from asr.longform import LanguageWindow, LongFormSession, Window
+from asr.memo import Answer, WindowAnswers, WindowMemo
 from asr.options import AudioContext, Channels, Plan, Quantization, TranscribeOptions
 from asr.prompt import check_supported
+from asr.recording import Recording, joined
+from asr.streaming import StreamingOptions
+from asr.ticket import Lane, Ticket
 from asr.tokenizer import Tokenizer
-from asr.transcript import LanguageDetection, Segment, Timing, Transcript
+from asr.transcript import LanguageDetection, Progress, Segment, Timing, Transcript
 from asr.vad import SpeechDetector
+from asr.voice_activity import SpeechDetection
 
-__all__ = ["DeviceName", "DtypeName", "Progress", "Transcriber"]
+__all__ = ["Audio", "DeviceName", "DtypeName", "Progress", "Transcriber"]
+
+Audio = str | Path | Waveform | Sequence[Waveform]
+"""A recording: a file, its mono waveform, or the waveforms of its channels."""
 
 DEFAULT_OPTIONS = TranscribeOptions()
+DEFAULT_STREAMING = StreamingOptions()
 MAX_WINDOWS = 8  # decoded together; on two cores more are no faster (docs/results.md)
-MAX_INTERACTIVE_S = 60.0  # a longer recording is bulk work, which others are not to wait for
-MIN_SHARED_FRAMES = 2000  # a longer window with zeros after it is heard as it is decoded, in one encoding
-REMEMBERED_WINDOWS = 2 * MAX_WINDOWS  # those under way, and those listened to for their language
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a transcription is, in seconds of the recording."""
-
-    done: float
-    duration: float
-
-
-@dataclass(slots=True)
-class _Recording:
-    """One channel under way."""
-
-    waveform: Waveform
-    mel: LogMel
-    session: LongFormSession
-    options: TranscribeOptions
-    channel: int | None
-    ticket: Ticket
-    _windows: OrderedDict[tuple[int, int, int], Tensor] = field(default_factory=OrderedDict)
-
-    def window(self, seek: int, n_frames: int, padded_to: int) -> Tensor:
-        """The same tensor for every question about a window: the decoder then encodes it once.
-
-        Padded to 3,000 frames with zeros, as the reference does; to fewer with silence, which names languages better.
-        """
-        key = (seek, n_frames, padded_to)
-        if key not in self._windows:
-            self._windows[key] = (
-                self.mel.followed_by_silence(seek, n_frames, padded_to)
-                if padded_to < N_FRAMES
-                else pad_or_trim(self.mel.window(seek, n_frames), N_FRAMES)
-            )
-        self._windows.move_to_end(key)
-        while len(self._windows) > REMEMBERED_WINDOWS:
-            self._windows.popitem(last=False)
-        return self._windows[key]
-
-    def to_name_language(self, window: LanguageWindow) -> Tensor:
-        """As decoding hears the window, in the same encoding, unless zeros would be much of it."""
-        is_exact = self.options.context is AudioContext.EXACT
-        padded_to = N_FRAMES if is_exact else short_context(window.n_frames)
-        if padded_to == N_FRAMES and window.n_frames < MIN_SHARED_FRAMES:
-            return self.mel.followed_by_silence(window.seek, window.n_frames)
-        return self.window(window.seek, window.n_frames, padded_to)
 
 
 class Transcriber:
@@ -125,26 +84,40 @@ class Transcriber:
         """Codes of the languages that the model knows."""
         return self.tokenizer.languages
 
-    def transcribe(
+    @property
+    def stalled_s(self) -> float:
+        """How long the engine has been at one step, in seconds; 0 between two."""
+        return self.engine.stalled_s
+
+    @property
+    def counts(self) -> EngineCounts:
+        """What the engine has done so far."""
+        return self.engine.counts
+
+    def transcribe(  # noqa: PLR0913 (what a caller may bring, each by its name)
         self,
-        audio: str | Path | Waveform,
+        audio: Audio,
         options: TranscribeOptions = DEFAULT_OPTIONS,
         *,
         max_duration_s: float | None = None,
+        ticket: Ticket | None = None,
         on_segment: Callable[[Segment], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        memo: WindowMemo | None = None,
     ) -> Transcript:
-        """Transcribe a file or waveform of any length.
+        """Transcribe a file or waveforms of any length; of several waveforms each is a channel of ``channels=split``.
 
-        ``on_segment`` hears each segment as soon as it is final, ``on_progress`` each finished batch of windows. Raises
-        AudioError for unusable audio and InvalidOptionError for options that the model cannot serve.
+        ``on_segment`` hears each segment as soon as it is final, ``on_progress`` each finished batch of windows; a
+        ``ticket`` says how urgent it is, and may be cancelled from another thread. With the ``memo`` of an earlier
+        transcription of the same recording, what it has decoded is not decoded again. Raises AudioError for unusable
+        audio, InvalidOptionError for options that the model cannot serve, and CancelledError.
         """
         started = time.perf_counter()
         self._check(options)
         channels = _channels(audio, options, max_duration_s)
         decode_audio_s = time.perf_counter() - started
         prepared = time.perf_counter()
-        recordings = self._open(channels, options)
+        recordings = self._open(channels, options, ticket, memo)
         prepare_s = time.perf_counter() - prepared
         duration = channels[0].duration
         segments: list[Segment] = []
@@ -157,11 +130,11 @@ class Transcriber:
             decode=recordings[0].ticket.decode_s,
             total=time.perf_counter() - started,
         )
-        return _transcript(recordings, segments, options, timing)
+        return joined(recordings, segments, options, timing)
 
     def transcribe_many(
         self,
-        recordings: Iterable[str | Path | Waveform],
+        recordings: Iterable[Audio],
         options: TranscribeOptions = DEFAULT_OPTIONS,
         *,
         max_duration_s: float | None = None,
@@ -173,7 +146,7 @@ class Transcriber:
         """
         self._check(options)
 
-        def transcribe(recording: str | Path | Waveform) -> Transcript | AuricleError:
+        def transcribe(recording: Audio) -> Transcript | AuricleError:
             try:
                 return self.transcribe(recording, options, max_duration_s=max_duration_s)
             except AuricleError as error:
@@ -188,16 +161,20 @@ class Transcriber:
 
     def stream(
         self,
-        audio: str | Path | Waveform,
+        audio: Audio,
         options: TranscribeOptions = DEFAULT_OPTIONS,
         *,
         max_duration_s: float | None = None,
     ) -> Iterator[Segment]:
         """The segments of ``transcribe``, each as soon as it is final. Raises as ``transcribe`` does."""
         self._check(options)
-        recordings = self._open(_channels(audio, options, max_duration_s), options)
+        recordings = self._open(_channels(audio, options, max_duration_s), options, None)
         for id_, segment in enumerate(self._segments(recordings, lambda _: None)):
             yield replace(segment, id=id_)
+
+    def live(self, options: StreamingOptions = DEFAULT_STREAMING) -> LiveTranscriber:
+        """A stream that is transcribed as it comes. Raises InvalidOptionError for what the model cannot serve."""
+        return LiveTranscriber(self.engine, options, listener=RecentSpeech(self._speech_detector))
 
     def detect_language(
         self,
@@ -207,19 +184,26 @@ class Transcriber:
         language_threshold: float = 0.0,
         context: AudioContext = AudioContext.AUTO,
         max_duration_s: float | None = None,
+        ticket: Ticket | None = None,
     ) -> LanguageDetection:
         """The language of most of a recording, by a vote over windows along it.
 
-        ``languages`` are those to choose among, all when empty; below ``language_threshold`` the answer names none.
-        Raises AudioError, and InvalidOptionError for a language that the model does not know.
+        ``languages`` are those to choose among, all when empty; below ``language_threshold`` the answer names none; the
+        ticket is as in ``transcribe``. Raises AudioError, InvalidOptionError for a language that the model does not
+        know, and CancelledError.
         """
         options = TranscribeOptions(languages=tuple(languages), language_threshold=language_threshold, context=context)
         self._check(options)
-        recording = self._open((_waveform(audio, max_duration_s),), options)[0]
+        recording = self._open((_waveform(audio, max_duration_s),), options, ticket)[0]
         probabilities = self._vote(recording)
         best = max(probabilities, key=probabilities.__getitem__)
         is_sure = probabilities[best] >= language_threshold
         return LanguageDetection(language=best if is_sure else None, language_probs=probabilities)
+
+    def detect_speech(self, audio: Waveform, *, threshold: float = DEFAULT_OPTIONS.vad_threshold) -> SpeechDetection:
+        """Where somebody speaks, by the voice activity detection that transcription uses."""
+        activity = self._speech_detector.probabilities(audio.samples)
+        return SpeechDetection(duration=activity.duration, speech=activity.speech(threshold))
 
     def _check(self, options: TranscribeOptions) -> None:
         check_supported(self.tokenizer, language=options.language, task=options.task)
@@ -230,25 +214,37 @@ class Transcriber:
             message = f"suppress_tokens: got {too_large[0]}, this model has {self.engine.dims.n_vocab} tokens"
             raise InvalidOptionError(message, param="suppress_tokens")
 
-    def _open(self, channels: Sequence[Waveform], options: TranscribeOptions) -> list[_Recording]:
-        duration_s = channels[0].duration if channels else 0.0
-        ticket = Ticket(lane=Lane.INTERACTIVE if duration_s <= MAX_INTERACTIVE_S else Lane.BULK)
-        return [self._recording(waveform, options, channel, ticket) for channel, waveform in enumerate(channels)]
+    def _open(
+        self,
+        channels: Sequence[Waveform],
+        options: TranscribeOptions,
+        ticket: Ticket | None,
+        memo: WindowMemo | None = None,
+    ) -> list[Recording]:
+        shared = ticket or Ticket(lane=Lane.of(channels[0].duration))
+        model = f"{self.model_hash} {self.precision}"
+        return [
+            self._recording(waveform, options, shared, channel, WindowAnswers(memo, model=model, channel=channel))
+            for channel, waveform in enumerate(channels)
+        ]
 
-    def _recording(self, waveform: Waveform, options: TranscribeOptions, channel: int, ticket: Ticket) -> _Recording:
+    def _recording(
+        self, waveform: Waveform, options: TranscribeOptions, ticket: Ticket, channel: int, answers: WindowAnswers
+    ) -> Recording:
         mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.engine.device)
         wants_activity = options.vad or options.plan is not Plan.SEQUENTIAL
         activity = self._speech_detector.probabilities(waveform.samples) if wants_activity else None
-        return _Recording(
+        return Recording(
             waveform=waveform,
             mel=mel,
             session=LongFormSession(mel.n_frames, options, self.tokenizer, activity),
             options=options,
             channel=channel if options.channels is Channels.SPLIT else None,
             ticket=ticket,
+            answers=answers,
         )
 
-    def _vote(self, recording: _Recording) -> dict[str, float]:
+    def _vote(self, recording: Recording) -> dict[str, float]:
         session = recording.session
         while session.language is None:
             windows = session.next_windows(MAX_WINDOWS)
@@ -264,7 +260,7 @@ class Transcriber:
         start = recording.mel.followed_by_silence(0, min(N_FRAMES, recording.mel.n_frames))
         return restrict(self.engine.detect_language([start])[0], recording.options.languages)
 
-    def _segments(self, recordings: Sequence[_Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
+    def _segments(self, recordings: Sequence[Recording], on_done: Callable[[float], None]) -> Iterator[Segment]:
         """Segments of all channels, in order of time."""
         done = [0.0] * len(recordings)
 
@@ -275,7 +271,7 @@ class Transcriber:
         walks = [self._walk(each, partial(told, place)) for place, each in enumerate(recordings)]
         yield from heapq.merge(*walks, key=lambda segment: segment.start)
 
-    def _walk(self, recording: _Recording, on_done: Callable[[float], None]) -> Iterator[Segment]:
+    def _walk(self, recording: Recording, on_done: Callable[[float], None]) -> Iterator[Segment]:
         """Walk a long-form session, its windows on the engine as soon as it names them."""
         session = recording.session
         waiting: dict[Future[Any], Window | LanguageWindow] = {}
@@ -283,6 +279,7 @@ class Transcriber:
             while waiting := waiting | self._submit(recording, session.next_windows(MAX_WINDOWS - len(waiting))):
                 for answer in wait(waiting, return_when=FIRST_COMPLETED).done:
                     window = waiting.pop(answer)
+                    recording.answers.keep(window, answer.result())
                     if isinstance(window, LanguageWindow):
                         session.accept_language(window, answer.result())
                     else:
@@ -293,10 +290,11 @@ class Transcriber:
         on_done(recording.waveform.duration)
 
     def _submit(
-        self, recording: _Recording, windows: Sequence[Window | LanguageWindow]
+        self, recording: Recording, windows: Sequence[Window | LanguageWindow]
     ) -> dict[Future[Any], Window | LanguageWindow]:
-        to_hear = [window for window in windows if isinstance(window, LanguageWindow)]
-        to_read = [window for window in windows if isinstance(window, Window)]
+        known = {window: answer for window in windows if (answer := recording.answers.recall(window)) is not None}
+        to_hear = [window for window in windows if isinstance(window, LanguageWindow) and window not in known]
+        to_read = [window for window in windows if isinstance(window, Window) and window not in known]
         requests = [
             DecodeRequest(
                 mel=recording.window(window.seek, window.n_frames, window.padded_to),
@@ -308,55 +306,42 @@ class Transcriber:
         ]
         mels = [recording.to_name_language(window) for window in to_hear]
         answers: list[Future[Any]] = [
+            *map(_answered, known.values()),
             *self.engine.submit_languages(mels, recording.ticket),
             *self.engine.submit(requests, recording.ticket),
         ]
-        return dict(zip(answers, [*to_hear, *to_read], strict=True))
+        return dict(zip(answers, [*known, *to_hear, *to_read], strict=True))
 
-    def _final(self, recording: _Recording) -> Iterator[Segment]:
+    def _final(self, recording: Recording) -> Iterator[Segment]:
         for segment in recording.session.pop_segments():
             yield replace(segment, channel=recording.channel)
 
 
-def _transcript(
-    recordings: Sequence[_Recording], segments: Sequence[Segment], options: TranscribeOptions, timing: Timing
-) -> Transcript:
-    # Of several channels, the one in which most is said names the language of all.
-    n_said = [sum(segment.channel == recording.channel for segment in segments) for recording in recordings]
-    main = recordings[n_said.index(max(n_said))].session
-    warnings = [*recordings[0].waveform.warnings, *main.warnings]
-    language_probs = main.language_probs
-    if language_probs and max(language_probs.values()) < options.language_threshold:
-        best = f"{main.language} {language_probs[main.language or 'en']:.2f}"
-        warnings.append(f"the language is uncertain ({best}); name it with the option language")
-    suppressed = [
-        replace(each, channel=recording.channel) for recording in recordings for each in recording.session.suppressed
-    ]
-    spans = [
-        replace(span, channel=recording.channel) for recording in recordings for span in recording.session.languages
-    ]
-    return Transcript(
-        task=options.task,
-        language=main.language or options.language or "en",
-        language_probs=language_probs,
-        duration=recordings[0].waveform.duration,
-        segments=tuple(segments),
-        suppressed=tuple(sorted(suppressed, key=lambda each: each.start)),
-        languages=tuple(sorted(spans, key=lambda span: span.start)),
-        warnings=tuple(warnings),
-        timing=timing,
-    )
+def _answered(answer: Answer) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(answer)
+    return future
 
 
-def _channels(
-    audio: str | Path | Waveform, options: TranscribeOptions, max_duration_s: float | None
-) -> Sequence[Waveform]:
-    if options.channels is Channels.MIX:
-        return [_waveform(audio, max_duration_s)]
+def _channels(audio: Audio, options: TranscribeOptions, max_duration_s: float | None) -> Sequence[Waveform]:
+    is_mix = options.channels is Channels.MIX
+    if isinstance(audio, str | Path):
+        if is_mix:
+            return [load_audio(audio, max_duration_s=max_duration_s)]
+        return load_channels(audio, max_duration_s=max_duration_s)
     if isinstance(audio, Waveform):
-        message = "channels: got 'split' with a waveform, which is mono; give a file"
+        if is_mix:
+            return [audio]
+        message = "channels: got 'split' with a waveform, which is mono; give a file, or the waveforms of its channels"
         raise InvalidOptionError(message, param="channels")
-    return load_channels(audio, max_duration_s=max_duration_s)
+    if is_mix and len(audio) != 1:
+        message = f"channels: got 'mix' with {len(audio)} waveforms, expected one; 'split' takes several"
+        raise InvalidOptionError(message, param="channels")
+    if len({len(waveform.samples) for waveform in audio}) != 1:
+        lengths = ", ".join(f"{waveform.duration:.3f} s" for waveform in audio)
+        message = f"channels: got waveforms of {lengths or 'no channel'}, expected channels of one length"
+        raise InvalidOptionError(message, param="channels")
+    return audio
 
 
 def _waveform(audio: str | Path | Waveform, max_duration_s: float | None) -> Waveform:

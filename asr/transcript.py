@@ -10,6 +10,7 @@ __all__ = [
     "Attempt",
     "LanguageDetection",
     "LanguageSpan",
+    "Progress",
     "Quality",
     "Segment",
     "Suppressed",
@@ -136,6 +137,14 @@ class LanguageDetection:
     language: str | None
     """Code; None: no language reaches the threshold."""
     language_probs: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a transcription is, in seconds of the recording."""
+
+    done: float
+    duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRAME_S", "SpeechStretch", "VoiceActivity"]
+__all__ = ["FRAME_S", "SpeechDetection", "SpeechStretch", "VoiceActivity"]
 
 FRAME_S = 0.032
 HYSTERESIS = 0.15  # speech that has begun goes on until its probability is this far below the threshold, or half of it
@@ -21,6 +21,21 @@ class SpeechStretch:
 
     start: float
     end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechDetection:
+    """Where in a recording somebody speaks."""
+
+    duration: float
+    """Of the recording, seconds."""
+    speech: tuple[SpeechStretch, ...]
+    """In order and disjoint."""
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech."""
+        return sum(stretch.end - stretch.start for stretch in self.speech)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,16 +22,15 @@ from eval.engines import OURS
 from eval.errors import EvaluationError
 from eval.normalizers import NormalizerName, normalizer_for
 from eval.peers import peer_model
+from eval.rounds import MAX_LOST, ratio_of_rounds
 from eval.wer import count_word_errors
 
-__all__ = ["EngineTimes", "SpeedPlan", "measure_speed", "times_as_json"]
+__all__ = ["EngineTimes", "SpeedPlan", "answer_of", "measure_speed", "times_as_json"]
 
 WARM_RUNS = 3  # a process and round
 LONG_S = 60.0  # a longer recording is its own average: one warm run a round
 LOAD_S = 10.0  # for which clients keep asking, each round
 ENGINE_TIMEOUT_S = 1800
-MAX_LOST = 0.05  # of the words: an engine that leaves out or invents more does not count
-N_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def measure_speed(plan: SpeedPlan, *, on_step: Callable[[str], None]) -> dict[st
         raise EvaluationError(f"{plan.recording}: {error.strerror or error}; expected an audio file") from error
     duration_s = len(speech) / SAMPLE_RATE
     on_step("the machine")
-    machine = _answer(Path(sys.executable), "the machine", [str(ceilings.__file__), str(engines.THREADS)])
+    machine = answer_of(Path(sys.executable), "the machine", [str(ceilings.__file__), str(engines.THREADS)])
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples.npy"
         np.save(samples, speech)
@@ -117,11 +116,12 @@ def measure_speed(plan: SpeedPlan, *, on_step: Callable[[str], None]) -> dict[st
 def _ask(plan: SpeedPlan, mode: str, engine: str, told: Sequence[str]) -> dict[str, Any]:
     interpreter = plan.peers.get(engine, Path(sys.executable))
     started = time.time()
-    result = _answer(interpreter, f"--peer {engine}", [str(engines.__file__), mode, engine, *told])
+    result = answer_of(interpreter, f"--peer {engine}", [str(engines.__file__), mode, engine, *told])
     return result | {"cold_s": result["first_at"] - started} if mode == "time" else result
 
 
-def _answer(interpreter: Path, what: str, script: Sequence[str]) -> dict[str, Any]:
+def answer_of(interpreter: Path, what: str, script: Sequence[str]) -> dict[str, Any]:
+    """The JSON on the last line that a script prints. Raises EvaluationError."""
     command = [str(interpreter), *script]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ENGINE_TIMEOUT_S)  # noqa: S603
@@ -165,7 +165,7 @@ def _row(each: EngineTimes, ours: EngineTimes, reference: str | None, duration_s
         "times_real_time": duration_s / median(each.warm_s),
         "peak_mb": median(each.peak_mb),
         "torch_mb": median(each.torch_mb),
-        "latency_over_ours": _ratio(each.warm_s, ours.warm_s),
+        "latency_over_ours": ratio_of_rounds(each.warm_s, ours.warm_s),
         "rounds": {"cold_s": each.cold_s, "warm_s": each.warm_s, "peak_mb": each.peak_mb},
         "n_words": len(each.text.split()),
         "errors": errors,
@@ -174,16 +174,9 @@ def _row(each: EngineTimes, ours: EngineTimes, reference: str | None, duration_s
     }
     if each.per_second:
         row["per_second"] = median(each.per_second)
-        row["ours_over_per_second"] = _ratio(ours.per_second, each.per_second)
+        row["ours_over_per_second"] = ratio_of_rounds(ours.per_second, each.per_second)
         row["rounds"]["per_second"] = each.per_second
     return row
-
-
-def _ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    ratios = np.array(above) / np.array(below)
-    drawn = np.random.default_rng(0).choice(ratios, (N_RESAMPLES, len(ratios)))
-    low, high = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
-    return {"median": float(np.median(ratios)), "low": float(low), "high": float(high)}
 
 
 def _errors(reference: str, hypothesis: str) -> dict[str, float]:

@@ -4,7 +4,8 @@ Four formats are read: the CTranslate2 container, Hugging Face safetensors, Open
 """
 
 from asr.checkpoint.loading import load_model, read_checkpoint, save_checkpoint
-from asr.checkpoint.store import SUMS, ModelStore
+from asr.checkpoint.store import ModelStore
 from asr.checkpoint.types import Checkpoint
+from asr.installed_models import SUMS
 
 __all__ = ["SUMS", "Checkpoint", "ModelStore", "load_model", "read_checkpoint", "save_checkpoint"]

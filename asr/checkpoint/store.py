@@ -17,11 +17,11 @@ from pathlib import Path
 from asr.checkpoint.loading import read_checkpoint, save_checkpoint
 from asr.checkpoint.types import sha256_of
 from asr.errors import CheckpointError, DigestMismatchError, UnknownModelError
+from asr.installed_models import SUMS, model_folder, models_root
 from asr.model import PRESETS
 
 __all__ = ["PACKAGED_MODELS", "ModelStore", "PackagedModel"]
 
-SUMS = "SHA256SUMS"
 HUB_FILES = ("*.json", "model*.safetensors")
 
 
@@ -73,8 +73,7 @@ class ModelStore:
     """Model folders of this machine. ``root`` and ``offline`` default to the environment, read when constructed."""
 
     def __init__(self, root: Path | None = None, *, offline: bool | None = None) -> None:
-        default_root = os.environ.get("AURICLE_MODEL_DIR") or Path.home() / ".cache" / "auricle" / "models"
-        self.root = root or Path(default_root)
+        self.root = root or models_root()
         self.offline = os.environ.get("AURICLE_OFFLINE", "") in {"1", "true"} if offline is None else offline
 
     def installed(self) -> list[str]:
@@ -159,7 +158,7 @@ class ModelStore:
         return expected
 
     def _folder(self, model: str) -> Path:
-        return self.root / model.replace("/", "--")
+        return model_folder(self.root, model)
 
 
 def _write_sums(folder: Path) -> None:

@@ -5,7 +5,7 @@ Knows no logits and no search strategy.
 
 from collections.abc import Sequence
 
-from asr.decoding.steps import RowRules
+from asr.decoding.steps import Ahead, RowRules
 from asr.decoding.types import DecodeRequest
 from asr.options import NON_SPEECH_SYMBOLS
 from asr.tokenizer import TIMESTAMP_STEP_S, Tokenizer
@@ -42,6 +42,16 @@ class Rules:
         if not self._timestamps:
             return RowRules(suppressed=suppressed)
         return RowRules(suppressed=suppressed, ranges=self._ranges(tokens), timestamp_begin=self._begin)
+
+    def ahead(self, tokens: Sequence[int], n_tokens: int) -> Ahead:
+        """For so many tokens after ``tokens``, which are one at least."""
+        return Ahead(
+            n_tokens=n_tokens,
+            tokens=tuple(tokens),
+            suppressed=self._always,
+            end=self._eot,
+            timestamp_begin=self._begin if self._timestamps else None,
+        )
 
     def _ranges(self, tokens: Sequence[int]) -> tuple[Range, ...]:
         """Timestamps come in pairs, never go back, and come first."""

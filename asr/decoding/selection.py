@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from asr.decoding.rules import Rules
-from asr.decoding.steps import Candidate, Choice
+from asr.decoding.steps import Ahead, Candidate, Choice
 from asr.decoding.types import BeamSearch, Greedy, Sampling, Strategy
 
 __all__ = ["Hypothesis", "Selector", "Step", "selector_for"]
@@ -47,6 +47,9 @@ class Selector(Protocol):
     def choices(self, rules: Rules) -> list[Choice]:
         """What it wants to know of the next tokens; at first there is one row, the prompt's."""
 
+    def ahead(self, rules: Rules, n_tokens: int) -> Ahead | None:
+        """Leave to answer up to ``n_tokens`` steps at once; None where each needs the answer to the one before."""
+
     def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
         """Take the next tokens from the answers to ``choices``."""
 
@@ -65,6 +68,10 @@ class GreedySelector:
     def choices(self, rules: Rules) -> list[Choice]:
         """See Selector."""
         return [Choice(row=0, rules=rules.after(self.rows[0]))]
+
+    def ahead(self, rules: Rules, n_tokens: int) -> Ahead | None:
+        """See Selector."""
+        return rules.ahead(self.rows[0], n_tokens)
 
     def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
         """See Selector."""
@@ -100,6 +107,10 @@ class SamplingSelector:
             )
             for place, row in enumerate(self.rows)
         ]
+
+    def ahead(self, _rules: Rules, _n_tokens: int) -> Ahead | None:
+        """See Selector."""
+        return None
 
     def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
         """See Selector."""
@@ -141,6 +152,10 @@ class BeamSelector:
         # One more than the beam: even when the best is the end token, enough remain.
         n_best = self._strategy.beam_size + 1
         return [Choice(row=place, rules=rules.after(row), n_best=n_best) for place, row in enumerate(rows)]
+
+    def ahead(self, _rules: Rules, _n_tokens: int) -> Ahead | None:
+        """See Selector."""
+        return None
 
     def step(self, candidates: Sequence[Sequence[Candidate]]) -> Step:
         """See Selector."""

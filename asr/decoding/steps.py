@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["Candidate", "Choice", "Extend", "Extended", "Heard", "Read", "RowRules"]
+__all__ = ["Ahead", "Candidate", "Choice", "Extend", "Extended", "Heard", "Read", "RowRules"]
 
 Candidate = tuple[int, float]
 """A token and its log-probability."""
@@ -40,6 +40,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """Leave to choose more tokens of a row than one: the likeliest each time, by rules that follow from the tokens."""
+
+    n_tokens: int
+    """That are wanted at most."""
+    tokens: Sequence[int]
+    """Of the row behind the prompt, one at least."""
+    suppressed: tuple[int, ...]
+    end: int
+    """The end token, behind all text; what comes after it is not wanted, and may be said all the same."""
+    timestamp_begin: int | None
+    """From here on tokens are timestamps, under the rules of ``asr.decoding.rules``; None: no such rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
     """New tokens for the rows (hypotheses) of a window, and what to tell about them."""
 
@@ -52,6 +67,8 @@ class Extend:
     choices: Sequence[Choice] = ()
     probes: Sequence[int] = ()
     """Places among the first row's new tokens whose logits are wanted as they are."""
+    ahead: Ahead | None = None
+    """Of a single row with one choice: that the answer may go further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +79,8 @@ class Extended:
     """Of each choice, the likeliest first; of a sample, it alone."""
     logits: list[NDArray[Any]]
     """Of each probe, (n_vocab,) float32."""
+    further: Sequence[list[list[Candidate]]] = ()
+    """What ``candidates`` would be of the next steps, each of which took the token before; none without ``ahead``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

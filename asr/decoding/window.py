@@ -5,6 +5,7 @@ says. They know no model, no batch and no other window.
 """
 
 import zlib
+from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 
@@ -87,17 +88,22 @@ def _search(
     assert isinstance(answer, Extended)  # noqa: S101 (tells the type)
     start = answer.logits[0].astype(np.float64)
     no_speech_prob = float(np.exp(start[tokenizer.no_speech] - np.logaddexp.reduce(start)))
+    answered = deque([answer.candidates])
     for n_steps in range(1, max_tokens + 1):
-        step = selector.step(answer.candidates)
+        step = selector.step(answered.popleft())
         if step.done or n_steps == max_tokens:
             break
+        if answered:
+            continue
         answer = yield Extend(
             tokens=[[token] for token in step.tokens],
             position=len(prompt) + n_steps - 1,
             sources=step.sources,
             choices=selector.choices(rules),
+            ahead=selector.ahead(rules, max_tokens - n_steps),
         )
         assert isinstance(answer, Extended)  # noqa: S101
+        answered += [answer.candidates, *answer.further]
     return no_speech_prob
 
 

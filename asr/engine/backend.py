@@ -1,4 +1,4 @@
-"""What computes. The engine speaks to a model through ``Backend`` alone, and there are two of them.
+"""What computes. The engine speaks to a model through ``Backend`` alone, and there are three of them.
 
 A backend keeps what the model remembers: of a window its cross-attention cache (``EncodedWindow``, opaque to the
 engine), of each row (a hypothesis) the keys and values of its tokens.
@@ -6,16 +6,16 @@ engine), of each row (a hypothesis) the keys and values of its tokens.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.decoding.steps import Candidate, Choice, Heard, Read
+from asr.decoding.steps import Ahead, Candidate, Choice, Heard, Read
 from asr.model import ModelDimensions
 
-__all__ = ["Backend", "EncodedWindow", "Part"]
+__all__ = ["AheadBackend", "Backend", "EncodedWindow", "Part"]
 
 EncodedWindow = Any
 """What a backend keeps of a window's audio; let go of, it is free."""
@@ -75,3 +75,14 @@ class Backend(Protocol):
 
     def read(self, window: EncodedWindow, asked: Read) -> Heard:
         """Run the decoder over a whole text and tell where it listened."""
+
+
+@runtime_checkable
+class AheadBackend(Backend, Protocol):
+    """A backend that can go on by itself, so that nobody waits for it at each token."""
+
+    def run_ahead(self, parts: Sequence[Part], asked: Sequence[Ahead]) -> list[list[Candidate]]:
+        """Each part's next tokens, one at least and at most as many as it asked for; its rows take all but the last.
+
+        Parts of one row and one new token each.
+        """

@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from asr.decoding.steps import Choice, Extend, Extended, Heard, Read
+from asr.decoding.steps import Candidate, Choice, Extend, Extended, Heard, Read
 from asr.decoding.types import DecodeRequest, DecodingResult
 from asr.decoding.window import decode_window, detect_language
-from asr.engine.backend import Backend, EncodedWindow, Part
-from asr.engine.scheduler import Scheduler, Ticket, Waiting
+from asr.engine.backend import AheadBackend, Backend, EncodedWindow, Part
+from asr.engine.scheduler import Scheduler, Waiting
+from asr.engine_counts import EngineCounts
 from asr.errors import AuricleError, CancelledError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES
+from asr.ticket import Ticket
 from asr.tokenizer import Tokenizer
 
 __all__ = ["Engine", "cancelled_on_error"]
@@ -43,6 +45,8 @@ class _Job(Waiting):
     """One window on its way."""
 
     mel: Tensor
+    heard_s: float
+    """Of audio, padding left out."""
     program: Program
     width: int
     answer: Future[Any] = field(default_factory=Future)
@@ -63,6 +67,7 @@ class Engine:
         self.device = backend.device
         self.precision = backend.precision
         self._backend = backend
+        self._ahead = backend if isinstance(backend, AheadBackend) else None
         self._max_windows = max_windows
         self._encoded: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._active: list[_Job] = []
@@ -70,6 +75,9 @@ class Engine:
         self._changed = threading.Condition()  # guards the scheduler
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._round_began: float | None = None  # None between rounds
+        self.counts = EngineCounts()
+        """What was done so far; read by others while it grows."""
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodingResult]:
         """See WindowDecoder. Results in the order of the requests."""
@@ -88,7 +96,7 @@ class Engine:
         programs = [decode_window(request, self.tokenizer, n_text_ctx=self.dims.n_text_ctx) for request in requests]
         return self._add(
             [
-                self._job(request.mel, program, ticket, width=request.options.strategy.width)
+                self._job(request.mel, program, ticket, width=request.options.strategy.width, n_frames=request.n_frames)
                 for request, program in zip(requests, programs, strict=True)
             ]
         )
@@ -96,6 +104,12 @@ class Engine:
     def submit_languages(self, mels: Sequence[Tensor], ticket: Ticket) -> list["Future[dict[str, float]]"]:
         """As ``submit``, for the probability of every language."""
         return self._add([self._job(mel, detect_language(self.tokenizer), ticket, width=1) for mel in mels])
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the round under way has taken, in seconds; 0 between rounds. A round takes seconds at most."""
+        began = self._round_began
+        return 0.0 if began is None else time.monotonic() - began
 
     def close(self) -> None:
         """End the thread once what was asked for is done."""
@@ -106,11 +120,12 @@ class Engine:
         if thread is not None:
             thread.join()
 
-    def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int) -> _Job:
+    def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int, n_frames: int | None = None) -> _Job:
         if mel.shape[-1] % 2 or not 0 < mel.shape[-1] <= N_FRAMES:
             raise AuricleError(f"mel: got {mel.shape[-1]} frames, expected an even number of at most {N_FRAMES}")
         audio_s = mel.shape[-1] / FRAMES_PER_SECOND
-        return _Job(ticket, audio_s, time.monotonic(), mel=mel, program=program, width=width)
+        heard_s = audio_s if n_frames is None else n_frames / FRAMES_PER_SECOND
+        return _Job(ticket, audio_s, time.monotonic(), mel=mel, heard_s=heard_s, program=program, width=width)
 
     def _add(self, jobs: Sequence[_Job]) -> list[Future[Any]]:
         with self._changed:
@@ -127,12 +142,15 @@ class Engine:
     def _serve(self) -> None:
         with torch.inference_mode():
             while self._wait_for_work():
+                self._round_began = time.monotonic()
                 try:
                     self._round()
                 except Exception as error:  # whoever waits must hear of it
                     for job in list(self._active):
                         self._leave(job)
                         job.answer.set_exception(error)
+                finally:
+                    self._round_began = None
 
     def _wait_for_work(self) -> bool:
         """False when the thread is to end: a thread that waits for ever would keep the model in memory."""
@@ -152,9 +170,12 @@ class Engine:
             started = time.perf_counter()
             jobs = list(self._active)
             self._step(jobs)
-            share = (time.perf_counter() - started) / len(jobs)
+            took_s = time.perf_counter() - started
             for job in jobs:
-                job.ticket.decode_s += share
+                job.ticket.decode_s += took_s / len(jobs)
+            self.counts.steps += 1
+            self.counts.step_s += took_s
+            self.counts.window_steps += len(jobs)
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -183,8 +204,13 @@ class Engine:
                     self._leave(job)
                     job.answer.set_exception(error)
                 continue
+            took_s = time.perf_counter() - started
             for job in alike:
-                job.ticket.encode_s += (time.perf_counter() - started) / len(alike)
+                job.ticket.encode_s += took_s / len(alike)
+                self.counts.heard_s += job.heard_s
+                self.counts.padded_s += job.audio_s
+            self.counts.windows += len(alike)
+            self.counts.encode_s += took_s
             for job in alike:
                 self._advance(job, None)
 
@@ -204,9 +230,18 @@ class Engine:
         return windows
 
     def _step(self, jobs: Sequence[_Job]) -> None:
-        """One step of every window under way."""
+        """One step of every window under way; several where the backend can, and no window has to hear of each."""
         asked = [job.asked for job in jobs if job.asked is not None]
         parts = [_part(job, each) for job, each in zip(jobs, asked, strict=True)]
+        ahead = [each.ahead for each in asked if each.ahead is not None]
+        if self._ahead is not None and len(ahead) == len(asked):
+            answers = [_answer_of(chosen) for chosen in self._ahead.run_ahead(parts, ahead)]
+        else:
+            answers = self._extend(parts, asked)
+        for job, answer in zip(jobs, answers, strict=True):
+            self._advance(job, answer)
+
+    def _extend(self, parts: Sequence[Part], asked: Sequence[Extend]) -> list[Extended]:
         # The places of a part's wanted logits among all.
         firsts = list(itertools.accumulate((len(part.wanted) for part in parts), initial=0))
         logits = self._backend.extend(parts)
@@ -220,12 +255,10 @@ class Engine:
             places += [place_of[choice.row, last] for choice in each.choices]
             choices += each.choices
         candidates = iter(self._backend.choose(logits, places, choices) if choices else ())
-        answers = [
+        return [
             Extended(candidates=[next(candidates) for _ in each.choices], logits=own)
             for each, own in zip(asked, probed, strict=True)
         ]
-        for job, answer in zip(jobs, answers, strict=True):
-            self._advance(job, answer)
 
     def _advance(self, job: _Job, answer: Extended | Heard | None) -> None:
         """Tell a window what it asked for, until it asks for something that is worth a batch."""
@@ -236,6 +269,7 @@ class Engine:
             job.asked = asked
         except StopIteration as stop:
             self._leave(job)
+            self.counts.tokens += len(stop.value.tokens) if isinstance(stop.value, DecodingResult) else 0
             job.answer.set_result(stop.value)
         except Exception as error:  # one window's error is its caller's, not the others'
             self._leave(job)
@@ -260,6 +294,12 @@ def _part(job: _Job, asked: Extend) -> Part:
         sources=None if asked.sources is None else [job.rows[source] for source in asked.sources],
         wanted=sorted(wanted),
     )
+
+
+def _answer_of(chosen: Sequence[Candidate]) -> Extended:
+    """Of one row's tokens, in a row."""
+    first, *further = ([[candidate]] for candidate in chosen)
+    return Extended(candidates=first, logits=[], further=further)
 
 
 @contextmanager

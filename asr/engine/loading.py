@@ -10,6 +10,7 @@ from asr.decoding.alignment import alignment_heads
 from asr.engine.backend import Backend
 from asr.engine.engine import Engine
 from asr.engine.native import NativeBackend
+from asr.engine.static_backend import StaticBackend
 from asr.engine.torch_backend import TorchBackend
 from asr.errors import InvalidOptionError
 from asr.native import NativeModel, PackedWeights, can_pack, kernels, load_packed, pack_state, save_packed
@@ -46,7 +47,8 @@ def _backend(checkpoint: Checkpoint, device: torch.device, dtype: DtypeName, qua
     if quantization == Quantization.INT8:
         message = "quantization: got 'int8', which takes built kernels, a CPU with AVX-512 VNNI and heads of width 64"
         raise InvalidOptionError(message, param="quantization")
-    return TorchBackend(load_model(checkpoint, device=device, dtype=_dtype(dtype, device)), heads)
+    model = load_model(checkpoint, device=device, dtype=_dtype(dtype, device))
+    return StaticBackend(model, heads) if device.type == "cuda" else TorchBackend(model, heads)
 
 
 def _packed(checkpoint: Checkpoint) -> PackedWeights:

@@ -5,41 +5,18 @@ Bulk: recordings share what is left by seconds of audio (start-time fair queuein
 of one do not hold up ten minutes of another; a window that has waited long enough is as urgent as interactive ones.
 """
 
-import enum
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["Lane", "Scheduler", "Ticket", "Waiting"]
+from asr.ticket import Lane, Ticket
+
+__all__ = ["Scheduler", "Waiting"]
 
 RESERVED_SHARE = 8  # one place in so many, at least one, is for interactive work
 MAX_SHARE = 0.5  # of the bulk places that one recording may hold while others wait
 PATIENCE_S = 30.0  # after which bulk work is as urgent as interactive
-
-
-class Lane(enum.Enum):
-    """How urgent a recording is."""
-
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One recording, to the scheduler."""
-
-    lane: Lane = Lane.INTERACTIVE
-    deadline: float = math.inf
-    """On the engine's clock; of interactive work."""
-    cancelled: bool = False
-    """Its windows are dropped, those under way too."""
-    encode_s: float = 0.0
-    """Spent in the encoder for it so far."""
-    decode_s: float = 0.0
-    """Spent in the decoder, divided by the windows that shared the time."""
-    finish_tag: float = 0.0
-    """The virtual time at which all it asked for will have been served."""
 
 
 @dataclass(slots=True, eq=False)

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.decoding.alignment import HeadSet, find_starts
-from asr.decoding.steps import Candidate, Choice, Heard, Read, RowRules
+from asr.decoding.steps import Candidate, Choice, Heard, Read
 from asr.engine.backend import Part
 from asr.engine.torch_memory import Listener, PartMemory, RowMemory, TorchWindow
+from asr.engine.torch_rules import apply_rules, likeliest, on_device
 from asr.model import Whisper
 
 __all__ = ["TorchBackend"]
 
-NEVER = float("-inf")
 MAX_ENCODED = 8  # windows together fill a GPU; on a CPU one alone is as fast
 
 
@@ -57,7 +57,7 @@ class TorchBackend:
             n_new = len(part.tokens[0])
             wanted += [first + row * n_new + token for row, token in part.wanted]
             first += len(part.rows) * n_new
-        return self.model.decoder.logits(hidden_MC[wanted])
+        return self.model.decoder.logits(hidden_MC.index_select(0, on_device(wanted, self.device)))
 
     def _run(self, parts: Sequence[Part], listener: Listener | None = None) -> Tensor:
         for part in parts:
@@ -74,14 +74,15 @@ class TorchBackend:
 
     def choose(self, logits: Tensor, places: Sequence[int], choices: Sequence[Choice]) -> list[list[Candidate]]:
         """See Backend."""
-        rows_RV = logits[list(places)]
+        rows_RV = logits.index_select(0, on_device(places, logits.device))
         apply_rules(rows_RV, [choice.rules for choice in choices])
-        logprobs_RV = rows_RV.log_softmax(dim=-1)
-        tokens_RB = logprobs_RV.topk(max(choice.n_best for choice in choices), dim=-1).indices
+        tokens_RB, logprobs_RV = likeliest(rows_RV, max(choice.n_best for choice in choices))
         drawing = [place for place, choice in enumerate(choices) if choice.draw is not None]
         if drawing:
             asked = [(choices[place].temperature, choices[place].draw) for place in drawing]
-            tokens_RB[drawing, 0] = _draw(rows_RV[drawing], torch.tensor(asked, dtype=torch.float64))
+            drawing_D = on_device(drawing, logits.device)
+            drawn_D = _draw(rows_RV.index_select(0, drawing_D), on_device(asked, logits.device, torch.float64))
+            tokens_RB[:, 0].index_copy_(0, drawing_D, drawn_D)
         # In one piece: each copy from a device waits for all that is under way on it.
         found = torch.stack([tokens_RB.double(), logprobs_RV.gather(1, tokens_RB).double()]).tolist()
         return [
@@ -118,28 +119,9 @@ class TorchBackend:
         return listener.weights().numpy(), torch.cat(probabilities)[:, 0].cpu().numpy()
 
 
-def apply_rules(logits_RV: Tensor, rules: Sequence[RowRules]) -> None:
-    """Forbid what must not come next, in place; a row of logits for each of the rules."""
-    device, n_vocab = logits_RV.device, logits_RV.shape[1]
-    suppressed = [(row, token) for row, each in enumerate(rules) for token in each.suppressed]
-    if suppressed:
-        rows, tokens = torch.tensor(suppressed, device=device).t()
-        logits_RV[rows, tokens] = NEVER
-    for row, each in enumerate(rules):
-        for first, end in each.ranges:
-            logits_RV[row, first:end] = NEVER
-    # Rows without the rule have no timestamps that could win.
-    begins = [n_vocab if each.timestamp_begin is None else each.timestamp_begin for each in rules]
-    is_timestamp_RV = torch.arange(n_vocab, device=device) >= torch.tensor(begins, device=device)[:, None]
-    # Comparing unnormalized sums is comparing probabilities: the normalizer is the same on both sides.
-    timestamps_R = logits_RV.masked_fill(~is_timestamp_RV, NEVER).logsumexp(dim=1)
-    text_R = logits_RV.masked_fill(is_timestamp_RV, NEVER).amax(dim=1)
-    logits_RV.masked_fill_((timestamps_R > text_R)[:, None] & ~is_timestamp_RV, NEVER)
-
-
 def _draw(logits_RV: Tensor, asked: Tensor) -> Tensor:
     """Where draws lie in the distributions, tokens in order of their ids; ``asked``: temperature and draw of each."""
-    temperatures, draws = asked.to(logits_RV.device)[:, :, None].unbind(dim=1)
+    temperatures, draws = asked[:, :, None].unbind(dim=1)
     totals = (logits_RV.double() / temperatures).softmax(dim=-1).cumsum(dim=-1)
     places = torch.searchsorted(totals, draws * totals[:, -1:], right=True)
     return places[:, 0].clamp(max=totals.shape[1] - 1)

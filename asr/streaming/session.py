@@ -1,17 +1,18 @@
 """Speech as it is spoken. In: how much audio there is, and what windows say. Out: the next window, text as it comes.
 
 ``StreamingSession`` is a pure state machine: no model, tensor, clock or I/O, and no audio, which its driver keeps
-(``asr.live``). Text that two successive decodings of the growing window agree on becomes final; once final it never
-changes. A pause makes everything before it final; a window that grew long moves on, and one that is full makes its
-older part final, so that neither delay nor memory grow with the stream.
+(``asr.live``). Sentences that two successive decodings of the growing window agree on, and that have settled, become
+final; once final, text never changes. A pause makes everything before it final; a window that grew long moves on, and
+one that is full makes its older part final, so that neither delay nor memory grow with the stream.
 Positions are samples, so that they are exact after days; times of words and events are seconds from the start.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
-from asr.audio import SAMPLE_RATE
+from asr.assembling import SAMPLE_RATE
 from asr.errors import AuricleError
 from asr.prompt import TaskPrompt
 from asr.streaming.agreement import n_agreed, n_heard_before
@@ -111,7 +112,8 @@ class StreamingSession:
         if self._asked is None and (end := self._due()) is not None:
             context = self._hotwords + self._history[-(MAX_CONTEXT_TOKENS - len(self._hotwords)) :]
             prompt = TaskPrompt(language=self.language, task=self._options.task, context=tuple(context))
-            self._asked = StreamingWindow(start=self._start, end=end, prompt=prompt)
+            is_last = self._turn is not None and not self._turn.is_open and end >= (self._turn.audible_end or 0)
+            self._asked = StreamingWindow(start=self._start, end=end, prompt=prompt, ends_utterance=is_last)
         return self._asked
 
     def accept(self, window: StreamingWindow, hypothesis: Hypothesis) -> list[StreamingEvent]:
@@ -197,8 +199,12 @@ class StreamingSession:
         n_samples = window.end - window.start
         if n_samples <= half:
             return
-        cut = self._cut_at_pause(window.end - half) or self._cut_at_anchor(window.end - half // 2)
-        if n_samples == self._max_samples and (cut is None or cut[1] < window.start + MIN_MOVE_S * SAMPLE_RATE):
+        earliest = window.start + round(MIN_MOVE_S * SAMPLE_RATE)
+        is_full = n_samples == self._max_samples
+        cut = self._cut_at_pause(earliest)
+        if cut is None and is_full:  # in the middle of a sentence, where the model hears less well
+            cut = self._cut_at_anchor(window.end - half // 2)
+        if is_full and (cut is None or cut[1] < earliest):
             opening = self._open[0].start if self._open else math.inf
             place_s = min(opening, window.end / SAMPLE_RATE - UNSETTLED_S)
             place = round(max(place_s, self._final_end, window.offset + MIN_MOVE_S) * SAMPLE_RATE)
@@ -214,8 +220,7 @@ class StreamingSession:
         for n_words, (word, next_start) in enumerate(zip(self._final, starts, strict=False), start=1):
             gap = max(next_start - word.end, 0.0)
             place = round((word.end + min(gap, CLEAR_GAP_S) / 2) * SAMPLE_RATE)
-            is_sentence = word.word.rstrip("\"'”’»)").endswith(SENTENCE_ENDS)
-            if place >= earliest and (is_sentence or gap >= CLEAR_GAP_S):
+            if place >= earliest and (_ends_sentence(word) or gap >= CLEAR_GAP_S):
                 found = n_words, place
         return found
 
@@ -237,14 +242,17 @@ class StreamingSession:
     # --- text ---
 
     def _agree(self, window: StreamingWindow, fresh: tuple[Word, ...], *, is_loop: bool) -> list[StreamingEvent]:
-        n_final = n_agreed(self._open, fresh)
+        end_s = window.end / SAMPLE_RATE
+        settled = takewhile(
+            lambda word: word.end <= end_s - self._options.settle_s, fresh[: n_agreed(self._open, fresh)]
+        )
+        n_final = max((n for n, word in enumerate(settled, start=1) if _ends_sentence(word)), default=0)
         if is_loop and self._open:
             fresh, n_final = self._open, 0  # the hypothesis before is the better one
         if self.language is None:
             n_final = 0
         if window.end - window.start == self._max_samples:
-            settled_s = window.end / SAMPLE_RATE - UNSETTLED_S
-            n_old = next((i for i, w in enumerate(fresh) if (w.start + w.end) / 2 >= settled_s), len(fresh))
+            n_old = next((i for i, w in enumerate(fresh) if (w.start + w.end) / 2 >= end_s - UNSETTLED_S), len(fresh))
             n_final = max(n_final, n_old)
         if self._is_over():
             n_final = len(fresh)
@@ -278,6 +286,10 @@ class StreamingSession:
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(" " + text.strip()) if text.strip() else []
+
+
+def _ends_sentence(word: Word) -> bool:
+    return word.word.rstrip("\"'”’»)").endswith(SENTENCE_ENDS)
 
 
 def _is_silence(hypothesis: Hypothesis) -> bool:

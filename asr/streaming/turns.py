@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from asr.audio import SAMPLE_RATE
+from asr.assembling import SAMPLE_RATE
 from asr.voice_activity import FRAME_S
 
 __all__ = ["FRAME_SAMPLES", "PAD_S", "SpeechStarted", "SpeechStopped", "Turn", "TurnTracker"]

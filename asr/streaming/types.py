@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asr.audio import SAMPLE_RATE
+from asr.assembling import SAMPLE_RATE
 from asr.errors import InvalidOptionError
 from asr.languages import to_language_code
 from asr.prompt import TaskPrompt
@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 MAX_STEP_S = 5.0
+MAX_SETTLE_S = 5.0
 MIN_WINDOW_S, MAX_WINDOW_S = 15.0, 30.0  # 30: what the model hears at once
 
 
@@ -36,6 +37,8 @@ class StreamingOptions:
     """Transcribe, or translate into English."""
     step_s: float = 1.0
     """New audio that a decoding waits for: less is faster and costs more."""
+    settle_s: float = 2.0
+    """An agreed sentence becomes final when so much sound after it was heard; a pause ends the wait."""
     max_pause_s: float = 0.8
     """A pause this long ends an utterance and makes all of it final."""
     max_window_s: float = 28.0
@@ -54,6 +57,7 @@ class StreamingOptions:
         if self.language is not None:
             object.__setattr__(self, "language", to_language_code(self.language))
         _check_range("step_s", self.step_s, 0.1, MAX_STEP_S)
+        _check_range("settle_s", self.settle_s, 0, MAX_SETTLE_S)
         _check_range("max_pause_s", self.max_pause_s, PAD_S, 10)
         _check_range("max_window_s", self.max_window_s, MIN_WINDOW_S, MAX_WINDOW_S)
         _check_range("vad_threshold", self.vad_threshold, 0.01, 0.99)
@@ -68,6 +72,8 @@ class StreamingWindow:
     start: int
     end: int
     prompt: TaskPrompt
+    ends_utterance: bool = False
+    """What it says becomes final as it is."""
 
     @property
     def offset(self) -> float:

@@ -69,7 +69,7 @@ def test_a_refused_recording_leaves_no_file_open(on_disk):
         assembler.add(noise(1, 1.0), SAMPLE_RATE)
         with pytest.raises(AudioTooLongError):
             assembler.add(noise(1, 2.0), SAMPLE_RATE)
-    assert all(store._file.closed for store in assembler._stores)
+    assert assembler._store._file.closed
 
 
 def test_a_full_disk_says_what_to_do(on_disk, monkeypatch):

@@ -17,7 +17,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.audio import SAMPLE_RATE, Waveform, load_audio, load_channels
+from asr.audio import SAMPLE_RATE, Waveform, load_audio, load_channels, map_stored, store_audio
 from asr.errors import (
     AudioError,
     AudioTooLongError,
@@ -27,6 +27,7 @@ from asr.errors import (
     InvalidOptionError,
     UnsupportedMediaError,
 )
+from asr.media import MediaReader
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 PCM = ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw"]
@@ -466,3 +467,34 @@ def test_from_samples_refuses(samples: np.ndarray, rate: int, param: str):
     assert caught.value.param == param
     with pytest.raises(AudioTooShortError):
         Waveform.from_samples(np.zeros(10), 16000)
+
+
+@pytest.mark.parametrize("mode", ["mean", "each"])
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 44100])
+def test_a_stored_recording_is_the_loaded_one(tmp_path, mode, rate):
+    flac = encode("flac", "flac", rate, 2)
+    cut = flac[: len(flac) * 3 // 4]  # truncated, for the warning
+    expected = load_channels(io.BytesIO(cut)) if mode == "each" else (load_audio(io.BytesIO(cut)),)
+    with (tmp_path / "samples").open("wb") as file:
+        stored = store_audio(io.BytesIO(cut), file, mode)
+    assert (stored.n_channels, stored.n_samples) == (len(expected), len(expected[0].samples))
+    assert stored.warnings == expected[0].warnings != ()
+    assert (tmp_path / "samples").stat().st_size == 4 * stored.n_channels * stored.n_samples
+    found = map_stored(tmp_path / "samples", n_channels=stored.n_channels, warnings=stored.warnings)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours.samples, theirs.samples)
+        assert not ours.samples.flags.writeable
+
+
+def test_storing_raises_as_loading_does(tmp_path):
+    with (tmp_path / "samples").open("wb") as file, pytest.raises(AudioTooLongError):
+        store_audio(io.BytesIO(encode("flac", "flac")), file, "mean", max_duration_s=1.0)
+
+
+def test_a_seek_before_the_beginning_is_for_ffmpeg_to_report(tmp_path):
+    (tmp_path / "file").write_bytes(b"RIFF")
+    with (tmp_path / "file").open("rb") as file:
+        reader = MediaReader(file)
+        assert reader.seek(-1) == -1
+        assert reader.seek(2) == reader.tell() == 2
+        assert reader.seek(-1, io.SEEK_END) == 3

@@ -4,6 +4,7 @@ import gc
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,13 +12,15 @@ import torch
 from asr.audio import load_audio
 from asr.decoding import BeamSearch, DecodeRequest, DecodingOptions, DecodingResult, Greedy, Sampling
 from asr.decoding.rules import rules_for
-from asr.engine import Engine, Ticket, cancelled_on_error
-from asr.engine.torch_backend import TorchBackend, apply_rules
+from asr.engine import Engine, cancelled_on_error
+from asr.engine.torch_backend import TorchBackend
 from asr.engine.torch_memory import ROWS_STEP
+from asr.engine.torch_rules import apply_rules
 from asr.errors import AuricleError, CancelledError, InvalidOptionError, UnsupportedLanguageError
 from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from asr.prompt import TaskPrompt
 from asr.tasks import Task
+from asr.ticket import Ticket
 
 MAX_TOKENS = 8
 
@@ -59,6 +62,21 @@ def test_a_batch_of_strangers_equals_singles_in_order(engine, strangers):
         check_same(result, engine.decode([request])[0])
     for result, expected in zip(engine.decode(requests[::-1]), together[::-1], strict=True):
         check_same(result, expected)
+
+
+def test_what_was_done_is_counted(engine):
+    request = replace(request_of(mel_of(1, 1200)), n_frames=900)
+    before = replace(engine.counts)
+    (result,) = engine.decode([request])
+    engine.detect_language([mel_of(2)])
+    after = engine.counts
+    assert after.tokens - before.tokens == len(result.tokens) > 0
+    assert after.windows - before.windows == 2
+    assert (after.heard_s - before.heard_s, after.padded_s - before.padded_s) == (9 + 30, 12 + 30)
+    assert after.window_steps - before.window_steps == after.steps - before.steps >= len(result.tokens)
+    assert after.step_s > before.step_s
+    assert after.encode_s > before.encode_s
+    assert (before + after).steps == before.steps + after.steps
 
 
 @pytest.mark.parametrize("n_frames", [0, 7, 2999, 3002])

@@ -25,7 +25,8 @@ from asr.engine import Engine
 from asr.engine.backend import Backend, Part
 from asr.engine.loading import load_engine
 from asr.engine.native import MAX_KEPT_WINDOWS, NativeBackend
-from asr.engine.torch_backend import TorchBackend, apply_rules
+from asr.engine.torch_backend import TorchBackend
+from asr.engine.torch_rules import apply_rules
 from asr.errors import InvalidOptionError
 from asr.features import N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from asr.model import ModelDimensions, Whisper

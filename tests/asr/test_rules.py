@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asr.decoding import DecodeRequest, DecodingOptions
 from asr.decoding.rules import Rules, rules_for
-from asr.engine.torch_backend import apply_rules
+from asr.engine.torch_rules import apply_rules
 from asr.native.library import MAX_RANGES
 from asr.prompt import TaskPrompt
 from asr.tokenizer import Tokenizer

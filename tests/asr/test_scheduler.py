@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from asr.engine.scheduler import PATIENCE_S, Lane, Scheduler, Ticket, Waiting
+from asr.engine.scheduler import PATIENCE_S, Scheduler, Waiting
+from asr.ticket import Lane, Ticket
 
 
 def bulk() -> Ticket:

@@ -28,7 +28,7 @@ from asr.transcript import Word
 
 SECOND = 16_000
 FRAME = 512
-NO_VAD = StreamingOptions(language="en", vad=False)
+NO_VAD = StreamingOptions(language="en", vad=False, settle_s=0)
 
 Say = Callable[[StreamingWindow], Hypothesis]
 
@@ -130,11 +130,45 @@ def test_words_far_from_the_end_of_the_final_text_are_no_repetition():
 
 def test_two_hypotheses_agree_and_the_later_spelling_is_kept(tokenizer):
     session = StreamingSession(NO_VAD, tokenizer)
-    assert session.accept(ask(session), said(*sentence("and so"))) == [Partial(words=tuple(sentence("and so")))]
-    events = session.accept(ask(session), said(*sentence("And so, my")))
+    assert session.accept(ask(session), said(*sentence("ask not"))) == [Partial(words=tuple(sentence("ask not")))]
+    events = session.accept(ask(session), said(*sentence("Ask not. What")))
     assert [type(event) for event in events] == [Final, Partial]
-    assert (events[0].text, events[0].start, events[0].end) == (" And so,", 0.0, 1.0)
-    assert events[1].text == " my"
+    assert (events[0].text, events[0].start, events[0].end) == (" Ask not.", 0.0, 1.0)
+    assert events[1].text == " What"
+
+
+def test_text_becomes_final_by_whole_sentences(tokenizer):
+    session = StreamingSession(NO_VAD, tokenizer)
+    for _ in range(2):
+        events = session.accept(ask(session), said(*sentence("one two. three four? five six", step=0.15)))
+    assert [event.text for event in events] == [" one two. three four?", " five six"]
+
+
+def test_agreed_text_becomes_final_once_it_has_settled(tokenizer):
+    session = StreamingSession(StreamingOptions(language="en", vad=False, settle_s=1.5), tokenizer)
+    session.accept(ask(session, 2 * SECOND), said(*sentence("and so my. fellow.")))
+    [final, partial] = session.accept(ask(session), said(*sentence("and so my. fellow.")))
+    assert (final.text, partial.text) == (" and so my.", " fellow.")  # which ends too near the window's end
+    [final, partial] = session.accept(ask(session), said(*sentence("and so my. fellow. all")))
+    assert (final.text, partial.text) == (" fellow.", " all")
+
+
+def test_a_pause_ends_the_wait_for_text_to_settle(tokenizer):
+    session = StreamingSession(StreamingOptions(language="en", vad=False, settle_s=5), tokenizer)
+    say = hearing(sentence("and so my"))
+    events = stream(session, [SECOND, SECOND], say)
+    assert [type(event) for event in events[-2:]] == [Final, UtteranceEnded]
+    assert text_of(events) == "and so my"
+
+
+def test_a_window_says_whether_it_ends_an_utterance(tokenizer):
+    session = StreamingSession(NO_VAD, tokenizer)
+    window = ask(session)
+    assert not window.ends_utterance
+    session.accept(window, said())
+    session.push(SECOND // 2)
+    session.finish()
+    assert session.next_window().ends_utterance
 
 
 def test_a_partial_is_sent_when_it_changes(tokenizer):
@@ -147,7 +181,7 @@ def test_a_partial_is_sent_when_it_changes(tokenizer):
 
 def test_final_text_stays_though_the_model_changes_its_mind(tokenizer):
     session = StreamingSession(NO_VAD, tokenizer)
-    for text in ("ice cream", "ice cream"):
+    for text in ("ice cream.", "ice cream."):
         session.accept(ask(session), said(*sentence(text)))
     events = session.accept(ask(session), said(*sentence("I scream every day")))
     assert [type(event) for event in events] == [Partial]
@@ -228,8 +262,9 @@ def test_the_context_is_bounded_and_hotwords_stay(tokenizer):
     assert all(tokenizer.decode(context).startswith(" Ent") for context in contexts)
 
 
-def test_running_speech_is_cut_between_words_with_anchors(tokenizer):
-    truth = sentence("la " * 200, step=0.3)
+@pytest.mark.parametrize(("text", "longest"), [("la " * 200, 28.0), ("la la la la. " * 50, 15.0)])
+def test_running_speech_is_cut_after_sentences_or_else_between_words_with_anchors(tokenizer, text, longest):
+    truth = sentence(text, step=0.3)
     session = StreamingSession(NO_VAD, tokenizer)
     lengths = []
 
@@ -238,7 +273,7 @@ def test_running_speech_is_cut_between_words_with_anchors(tokenizer):
         return hearing(truth)(window)
 
     assert final_words(stream(session, [SECOND] * 60, say)) == truth
-    assert max(lengths) == 15.0
+    assert max(lengths) == longest
 
 
 def test_a_window_that_never_agrees_is_forced(tokenizer):
@@ -398,7 +433,7 @@ def test_the_language_is_a_vote_over_the_first_speech(tokenizer):
     for place, (language, probabilities) in enumerate(answers):
         window = ask(session)
         assert window.prompt.language is None
-        events = session.accept(window, said(word("yes", 0), language=language, language_probs=probabilities))
+        events = session.accept(window, said(word("yes.", 0), language=language, language_probs=probabilities))
         assert len(final_words(events)) == (place == 2)  # no text is final before its language
     assert session.language == "en"
     assert session.language_probs == pytest.approx({"cy": 1.9 / 6, "en": 4.1 / 6})

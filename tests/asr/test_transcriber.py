@@ -8,7 +8,7 @@ import pytest
 import scipy.io.wavfile
 import torch
 
-from asr.audio import Waveform, load_audio
+from asr.audio import Waveform, load_audio, map_stored, store_audio
 from asr.checkpoint import Checkpoint
 from asr.engine.loading import load_engine
 from asr.engine.native import NativeBackend
@@ -18,9 +18,10 @@ from asr.model import ModelDimensions
 from asr.native import kernels
 from asr.options import AudioContext, Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME
+from asr.recording import MIN_SHARED_FRAMES
 from asr.tasks import Task
 from asr.tokenizer import Tokenizer
-from asr.transcriber import MIN_SHARED_FRAMES, Progress, Transcriber
+from asr.transcriber import Progress, Transcriber
 from asr.transcript import Segment
 
 weights = pytest.mark.weights
@@ -157,6 +158,34 @@ def test_every_channel_has_its_languages(tiny, tmp_path):
 def test_a_waveform_has_no_channels_to_split(tiny):
     with pytest.raises(InvalidOptionError, match="channels"):
         tiny.transcribe(waveform(noise(1)), replace(TINY, channels=Channels.SPLIT))
+
+
+@pytest.mark.usefixtures("voice")
+def test_waveforms_of_channels_are_heard_as_their_file(tiny, tmp_path):
+    both = np.stack([noise(3, 1), noise(3, 2)], axis=1)
+    scipy.io.wavfile.write(tmp_path / "call.wav", SAMPLE_RATE, both)
+    options = replace(TINY, language="en", channels=Channels.SPLIT)
+    expected = tiny.transcribe(tmp_path / "call.wav", options)
+    with (tmp_path / "call.wav").open("rb") as source, (tmp_path / "samples").open("wb") as file:
+        stored = store_audio(source, file, "each")
+    channels = map_stored(tmp_path / "samples", n_channels=stored.n_channels)
+    assert tiny.transcribe(channels, options).segments == expected.segments
+    mixed = replace(options, channels=Channels.MIX)
+    assert tiny.transcribe(channels[:1], mixed).segments == tiny.transcribe(channels[0], mixed).segments
+
+
+@pytest.mark.parametrize(
+    ("channels", "lengths", "message"),
+    [
+        (Channels.MIX, (1.0, 1.0), "2 waveforms"),
+        (Channels.SPLIT, (1.0, 0.5), "1.000 s, 0.500 s"),
+        (Channels.SPLIT, (), "no channel"),
+    ],
+)
+def test_waveforms_that_are_no_channels_of_one_recording(tiny, channels, lengths, message):
+    waveforms = [waveform(noise(length)) for length in lengths]
+    with pytest.raises(InvalidOptionError, match=message):
+        tiny.transcribe(waveforms, replace(TINY, channels=channels))
 
 
 @pytest.mark.usefixtures("voice")

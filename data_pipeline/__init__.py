@@ -1,1 +1,1 @@
-"""From weakly labelled audio and captions to training shards. The stages arrive with the pipeline itself."""
+"""From weakly labelled audio and captions to training shards, with a reason for everything that is dropped."""

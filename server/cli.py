@@ -1,61 +1,63 @@
 """The command ``auricle-serve``. In: options and ``AURICLE_*`` variables. Out: a running service.
 
-The only place that configures logging. Knows nothing of routes or models.
+The only place that turns logging on. Knows nothing of routes, and of models only whether there is one.
 """
 
-import logging
+import os
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 
-from server.app import create_app
+from asr.errors import UnknownModelError
+from asr.installed_models import check_model_exists
+from server.app import create_app, model_pools
+from server.keys import KeyFileError
+from server.keys_cli import keys_app
+from server.logs import configure_logging
 from server.messages import ModelInfo
+from server.serving import make_server
 from server.settings import Settings
-from server.worker import load_recognizer
-from server.worker_pool import WorkerPool
+from server.settings_page import misspelt, settings_help, settings_markdown
 
 __all__ = ["main"]
 
-SHUTDOWN_PATIENCE_S = 3  # for requests in flight; then the worker has a few seconds of its own
-
-
-def _settings_help() -> str:
-    """Every setting with default and description; the form feed keeps click from joining the lines."""
-    lines = ["\b", "Settings, as environment variables:"]
-    for name, field in Settings.model_fields.items():
-        default = "unset" if field.default is None else field.default
-        lines += [f"  AURICLE_{name.upper()}  [default: {default}]", f"      {field.description}"]
-    return "\n".join(lines)
-
-
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
 
 
-@app.command(epilog=_settings_help())
+@app.callback(invoke_without_command=True, epilog=settings_help())
 def serve(
+    context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on; before AURICLE_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; before AURICLE_PORT.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to serve; before AURICLE_MODEL.")] = None,
 ) -> None:
-    """Serve speech recognition over HTTP."""
+    """Serve speech recognition over HTTP; the commands do other things instead."""
+    if context.invoked_subcommand:
+        return
     settings = _read_settings({"host": host, "port": port, "model": model})
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    workers = WorkerPool(
-        partial(load_recognizer, settings.model, settings.device, settings.quantization),
-        max_queued_requests=settings.max_queued_requests,
-        on_ready=partial(_greet, settings),
-    )
-    uvicorn.run(
-        create_app(settings, workers),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,  # the application logs each request, with its id
-        timeout_graceful_shutdown=SHUTDOWN_PATIENCE_S,
-    )
+    try:
+        for name in settings.models:
+            check_model_exists(name)
+        application = create_app(settings, model_pools(settings, on_ready=partial(_greet, settings)))
+    except (UnknownModelError, KeyFileError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    configure_logging(settings.log_level, settings.log_format)
+    server = make_server(application, host=settings.host, port=settings.port)
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again when all is in order
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)  # as uvicorn itself ends
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print every setting as a page of Markdown."""
+    typer.echo(settings_markdown(), nl=False)
 
 
 def main() -> None:
@@ -64,13 +66,21 @@ def main() -> None:
 
 
 def _read_settings(options: dict[str, Any]) -> Settings:
-    try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        for problem in error.errors():
-            name = f"AURICLE_{'_'.join(str(part) for part in problem['loc']).upper()}"
-            typer.echo(f"{name}: got {problem['input']!r}; {problem['msg']}", err=True)
-        raise typer.Exit(2) from None
+    problems = misspelt(os.environ)
+    if not problems:
+        try:
+            return Settings(**{name: value for name, value in options.items() if value is not None})
+        except ValidationError as error:
+            problems = [_told(problem) for problem in error.errors()]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    raise typer.Exit(2)
+
+
+def _told(problem: Any) -> str:
+    name = f"AURICLE_{'_'.join(str(part) for part in problem['loc']).upper()}"
+    got = "a secret" if name.endswith("_SECRET") else repr(problem["input"])
+    return f"{name}: got {got}; {problem['msg']}"
 
 
 def _greet(settings: Settings, model: ModelInfo) -> None:

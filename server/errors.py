@@ -5,6 +5,7 @@ The one table from ``asr.errors`` to status codes is here. Knows nothing of rout
 
 import math
 import re
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
@@ -27,8 +28,11 @@ __all__ = [
     "ApiError",
     "ErrorAnswer",
     "api_error_from",
+    "api_error_of",
+    "documented_error",
     "error_answer",
     "error_response",
+    "insufficient_storage",
     "internal_error",
     "without_paths",
 ]
@@ -44,6 +48,8 @@ STATUS_OF_ERROR: dict[type[AuricleError], int] = {
     CorruptAudioError: 422,
     AudioError: 422,
 }
+
+STORAGE_RETRY_S = 30.0  # recordings under way give their space back
 
 # Two or more components after a slash that opens a word, or a Windows drive.
 _PATH = re.compile(r"(?<![\w.:/])(?:~?(?:/[^\s/'\":,;()\[\]]+){2,}/?|[A-Za-z]:\\[^\s'\",;]+)")
@@ -63,7 +69,7 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:
         """The error's family, in the words that OpenAI's clients know."""
         if self.status == 429:
             return "rate_limit_error"
@@ -72,10 +78,14 @@ class ApiError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """``Retry-After`` where a retry can help; ``x-should-retry: false`` where clients would retry in vain."""
+        if self.status == 401:
+            return {"WWW-Authenticate": "Bearer"}
+        if self.status == 408:  # the rest of the body is not waited for
+            return {"x-should-retry": "false", "Connection": "close"}
         if self.retry_after_s is not None:
             return {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))}
         # OpenAI's client retries these by itself unless told not to.
-        if self.status in {408, 409, 429} or self.status >= 500:
+        if self.status in {409, 429} or self.status >= 500:
             return {"x-should-retry": "false"}
         return {}
 
@@ -83,11 +93,17 @@ class ApiError(Exception):
 class ErrorDetail(BaseModel):
     """What went wrong with a request."""
 
-    message: str = Field(description="What was got and what was expected, for people.")
-    type: str = Field(description="invalid_request_error, rate_limit_error or server_error.")
-    param: str | None = Field(description="The field at fault, where there is one.")
-    code: str = Field(description="Stable name of the error, for programs.")
-    request_id: str = Field(description="Also in the X-Request-Id header; quote it when asking for help.")
+    message: str = Field(
+        description="What was got and what was expected, for people.", examples=["beam_size: got 0, expected 1 or more"]
+    )
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"] = Field(
+        description="The error's family.", examples=["invalid_request_error"]
+    )
+    param: str | None = Field(description="The field at fault, where there is one.", examples=["beam_size"])
+    code: str = Field(description="Stable name of the error, for programs.", examples=["invalid_value"])
+    request_id: str = Field(
+        description="Also in the X-Request-Id header; quote it when asking for help.", examples=["5f0c6a1be2d94b1d"]
+    )
 
 
 class ErrorAnswer(BaseModel):
@@ -102,9 +118,22 @@ def api_error_from(kind: type[AuricleError], message: str, param: str | None = N
     return ApiError(status, kind.code, without_paths(message), param=param)
 
 
+def api_error_of(error: ApiError | AuricleError) -> ApiError:
+    """What the client sees of an exception."""
+    if isinstance(error, ApiError):
+        return error
+    return api_error_from(type(error), str(error), error.param if isinstance(error, InvalidOptionError) else None)
+
+
 def internal_error() -> ApiError:
     """The answer to what nobody foresaw: says nothing, the log has the rest under the request id."""
     return ApiError(500, "internal_error", "Something went wrong on our side. The log has it under this request id.")
+
+
+def insufficient_storage() -> ApiError:
+    """The answer when the disk that uploads are kept on is full."""
+    message = "The service has no disk space left for recordings; try again later."
+    return ApiError(507, "insufficient_storage", message, retry_after_s=STORAGE_RETRY_S)
 
 
 def error_answer(error: ApiError, request_id: str) -> ErrorAnswer:
@@ -114,6 +143,16 @@ def error_answer(error: ApiError, request_id: str) -> ErrorAnswer:
             message=error.message, type=error.type, param=error.param, code=error.code, request_id=request_id
         )
     )
+
+
+def documented_error(status: int, code: str, description: str, message: str) -> dict[str, Any]:
+    """OpenAPI's description of a refusal, with an example."""
+    example = error_answer(ApiError(status, code, message), "5f0c6a1be2d94b1d").model_dump()
+    return {
+        "model": ErrorAnswer,
+        "description": description,
+        "content": {"application/json": {"example": example}},
+    }
 
 
 def error_response(error: ApiError, request_id: str) -> JSONResponse:

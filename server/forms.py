@@ -4,7 +4,7 @@ Every name that is not a field here is refused, never ignored. The same classes 
 nothing of uploads, routes or workers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -22,21 +22,25 @@ from asr.formats import Layout
 from asr.option_text import Clip, parse_clips, split_list
 from asr.options import MAX_HOTWORDS, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
+from asr.ticket import Lane
 from server.errors import ApiError
+from server.form_examples import EXAMPLES
 from server.raw_samples import ENCODE_DESCRIPTION
 from server.responses import Include, Presentation, ResponseFormat
 
 __all__ = [
     "DetectLanguageForm",
     "Form",
+    "OwnForm",
     "RecognitionForm",
     "TranscriptionForm",
+    "VadForm",
     "form_body",
     "parse_form",
     "split_field",
+    "validated",
 ]
 
-PLANNED_FIELDS = frozenset({"priority", "url"})  # named in the design, not built yet: the refusal says so
 DEFAULTS = TranscribeOptions()
 
 
@@ -63,12 +67,37 @@ class Form(BaseModel):
     lists: ClassVar[frozenset[str]] = frozenset()
 
 
-class DetectionForm(Form):
+class OwnForm(Form):
     """Fields that every route of ours has."""
+
+    model: str = Field(default="whisper-1", description="The served model's name; whisper-1 means it too.")
+    url: str | None = Field(
+        default=None,
+        description="Where to fetch the recording, in place of a file; only from hosts that AURICLE_ALLOW_URLS names.",
+    )
+
+
+class VadForm(OwnForm):
+    """Fields of ``/vad``."""
+
+    vad_threshold: float | None = Field(
+        default=None,
+        description="A 32 ms frame above this probability is speech; lower finds faint voices, and more noise. "
+        f"Absent: {DEFAULTS.vad_threshold:g}.",
+    )
+
+    def threshold(self) -> float:
+        """The threshold, checked. Raises InvalidOptionError, naming the field."""
+        if self.vad_threshold is None:
+            return DEFAULTS.vad_threshold
+        return TranscribeOptions(vad_threshold=self.vad_threshold).vad_threshold
+
+
+class DetectionForm(OwnForm):
+    """Fields of the routes that name or use languages."""
 
     lists: ClassVar[frozenset[str]] = frozenset({"languages"})
 
-    model: str = Field(default="whisper-1", description="The served model's name; whisper-1 means it too.")
     languages: Texts | None = Field(
         default=None,
         description="Languages to choose among when detecting, as codes or English names (repeated, JSON or commas). "
@@ -113,6 +142,10 @@ class RecognitionForm(DetectionForm):
         default="segment",
         description="none: the text of each 30 s window is one segment. word: each word is placed in time, with its "
         "probability; verbose_json, vtt and lrc show it.",
+    )
+    priority: Literal["normal", "low"] = Field(
+        default="normal",
+        description="low: after all who wait for a short recording. One of more than a minute is so in any case.",
     )
     stream: bool = Field(
         default=False,
@@ -230,6 +263,11 @@ class RecognitionForm(DetectionForm):
             task=task, timestamps=self.timestamps != "none", word_timestamps=self.timestamps == "word", **chosen
         )
 
+    @property
+    def lane(self) -> Lane:
+        """Who comes first."""
+        return Lane.BULK if self.priority == "low" else Lane.INTERACTIVE
+
     def presentation(self) -> Presentation:
         """How the answer is to look. Raises InvalidOptionError, naming the field."""
         layout = Layout(
@@ -283,6 +321,14 @@ def parse_form(form: type[FormT], fields: Iterable[tuple[str, str]]) -> FormT:
             raise ApiError(400, "invalid_value", f"{name}: given more than once, expected one value", param=name)
         else:
             values[name] = value
+    return validated(form, values)
+
+
+def validated(form: type[FormT], values: Mapping[str, Any]) -> FormT:
+    """Values by field name as a form; those of lists are lists. Raises ApiError (400), naming the field."""
+    for name in values:
+        if name not in form.model_fields:
+            raise _unsupported(name)
     try:
         return form.model_validate(values)
     except ValidationError as error:
@@ -308,13 +354,14 @@ def _form_schema(form: type[Form]) -> dict[str, Any]:
     for name, schema in form.model_json_schema()["properties"].items():
         choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
         kept = {key: value for key, value in schema.items() if key not in {"anyOf", "title"} and value is not None}
-        properties[name] = kept | (choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})
-    return {"type": "object", "properties": properties, "required": ["file"], "additionalProperties": False}
+        kinds = choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {}
+        properties[name] = kept | kinds | {"examples": [EXAMPLES[name]]}
+    required = {} if "url" in properties else {"required": ["file"]}  # with a url there is no file
+    return {"type": "object", "properties": properties, "additionalProperties": False} | required
 
 
 def _unsupported(name: str) -> ApiError:
-    known = name.removesuffix("[]") in PLANNED_FIELDS
-    message = f"{name}: not supported yet" if known else f"{name[:64]}: not a field of this route"
+    message = f"{name[:64]}: not a field of this route"
     return ApiError(400, "unsupported_parameter", message, param=name[:64])
 
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BeforeValidator, Field
 
@@ -16,17 +16,10 @@ from asr.errors import InvalidOptionError
 from asr.options import DEFAULT_TEMPERATURES, TranscribeOptions
 from asr.tasks import Task
 from asr.transcript import Segment
+from server.answers import OPENAI_TRANSCRIPT_ANSWER, OPENAI_TRANSLATION_ANSWER, OpenAIModel, OpenAIModels
 from server.forms import Form, form_body, parse_form, split_field
-from server.messages import ModelInfo
-from server.recognition import (
-    DEFAULT_MODEL_ALIAS,
-    ERRORS,
-    ReceivedUpload,
-    model_of,
-    recognized,
-    served_model,
-    streamed,
-)
+from server.models import DEFAULT_MODEL_ALIAS, ModelStatus
+from server.recognition import ERRORS, ReceivedUpload, recognized, streamed, workers_of
 from server.responses import Answered, Presentation, transcript_response, verbose_body
 from server.streams import event_stream
 
@@ -35,6 +28,7 @@ __all__ = ["router"]
 OWNER = "auricle"
 
 Granularity = Literal["word", "segment"]
+ModelName = Annotated[str, Path(description="The served model's name; whisper-1 means it too.", examples=["base"])]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -86,11 +80,16 @@ class OpenAITranscriptionForm(OpenAITranslationForm):
         return replace(super().options(task), language=self.language, word_timestamps="word" in asked)
 
 
-@router.post("/audio/transcriptions", responses=ERRORS, openapi_extra=form_body(OpenAITranscriptionForm))
+@router.post(
+    "/audio/transcriptions",
+    summary="Speech to text",
+    responses=OPENAI_TRANSCRIPT_ANSWER | ERRORS,
+    openapi_extra=form_body(OpenAITranscriptionForm),
+)
 async def transcriptions(request: Request, upload: ReceivedUpload) -> Response:
     """OpenAI's `audio.transcriptions.create`."""
     form = parse_form(OpenAITranscriptionForm, upload.fields)
-    model, options = served_model(request, form.model), form.options(Task.TRANSCRIBE)
+    model, options = await workers_of(request).model(form.model), form.options(Task.TRANSCRIBE)
     if form.stream:
         updates = await streamed(request, upload, model, options)
         return event_stream(request, updates, _Deltas().event, _event)
@@ -98,30 +97,35 @@ async def transcriptions(request: Request, upload: ReceivedUpload) -> Response:
     return _response(answered, form.response_format, form.timestamp_granularities or ("segment",))
 
 
-@router.post("/audio/translations", responses=ERRORS, openapi_extra=form_body(OpenAITranslationForm))
+@router.post(
+    "/audio/translations",
+    summary="Speech to English text",
+    responses=OPENAI_TRANSLATION_ANSWER | ERRORS,
+    openapi_extra=form_body(OpenAITranslationForm),
+)
 async def translations(request: Request, upload: ReceivedUpload) -> Response:
     """OpenAI's `audio.translations.create`: speech in any language into English text."""
     form = parse_form(OpenAITranslationForm, upload.fields)
-    model, options = served_model(request, form.model), form.options(Task.TRANSLATE)
+    model, options = await workers_of(request).model(form.model), form.options(Task.TRANSLATE)
     return _response(await recognized(request, upload, model, options), form.response_format, ("segment",))
 
 
-@router.get("/models", responses={503: ERRORS[503]})
-async def models(request: Request) -> dict[str, Any]:
+@router.get("/models", summary="The models served", responses={401: ERRORS[401]})
+async def models(request: Request) -> OpenAIModels:
     """OpenAI's `models.list`."""
-    model = model_of(request)
-    return {"object": "list", "data": [_model_body(request, model, model.name)]}
+    statuses = workers_of(request).models
+    return OpenAIModels(data=[_described(request, status, status.name) for status in statuses])
 
 
-@router.get("/models/{name}", responses={404: ERRORS[404], 503: ERRORS[503]})
-async def model(request: Request, name: str) -> dict[str, Any]:
-    """OpenAI's `models.retrieve`; `whisper-1` is the served model too."""
-    return _model_body(request, served_model(request, name), name)
+@router.get("/models/{name:path}", summary="One model", responses={status: ERRORS[status] for status in (401, 404)})
+async def model(request: Request, name: ModelName) -> OpenAIModel:
+    """OpenAI's `models.retrieve`; `whisper-1` is the default model."""
+    return _described(request, workers_of(request).status_of(name), name)
 
 
-def _model_body(request: Request, model: ModelInfo, name: str) -> dict[str, Any]:
-    created: int = request.app.state.started_at
-    return {"id": name, "object": "model", "created": created, "owned_by": OWNER, "hash": model.hash}
+def _described(request: Request, status: ModelStatus, name: str) -> OpenAIModel:
+    digest = status.model.hash if status.model else None
+    return OpenAIModel(id=name, created=request.app.state.started_at, owned_by=OWNER, hash=digest)
 
 
 def _response(

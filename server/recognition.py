@@ -4,55 +4,83 @@ Handlers only await. Knows nothing of forms, of answers' shapes, of processes, o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Annotated, Any, cast
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from asr.errors import UnsupportedLanguageError
-from asr.options import TranscribeOptions
-from asr.transcript import LanguageDetection, Segment, Transcript
-from server.errors import ApiError, ErrorAnswer
-from server.messages import DetectWork, ModelInfo, TranscribeWork, Work
+from asr.options import Channels, TranscribeOptions
+from asr.ticket import Lane
+from asr.transcript import LanguageDetection, Segment, Timing, Transcript
+from asr.voice_activity import SpeechDetection
+from server.audio_decoder import Decoder
+from server.errors import ApiError, documented_error
+from server.fetching import fetch
+from server.messages import DecodedAudio, DetectWork, ModelInfo, TranscribeWork, VadWork, Work
+from server.models import Workers
+from server.pool_types import Result, Update
 from server.raw_samples import raw_header
+from server.request_record import Phase, record_of
 from server.responses import Answered
 from server.settings import Settings
 from server.uploads import Spool, Upload
-from server.worker_pool import Result, Update, Workers
 
 __all__ = [
-    "DEFAULT_MODEL_ALIAS",
     "ERRORS",
+    "ReceivedSamplesOrUrl",
     "ReceivedSamplesToo",
     "ReceivedUpload",
+    "ReceivedUploadOrUrl",
+    "check_languages",
     "detected",
-    "model_of",
+    "fetched",
     "recognized",
-    "served_model",
+    "speech_found",
     "streamed",
     "workers_of",
 ]
 
-DEFAULT_MODEL_ALIAS = "whisper-1"  # OpenAI's name, which its clients send unasked
-
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorAnswer, "description": "A field or the file is not usable; `param` names it"},
-    404: {"model": ErrorAnswer, "description": "This model is not served here"},
-    413: {"model": ErrorAnswer, "description": "Too large or too long"},
-    415: {"model": ErrorAnswer, "description": "Not a media type or container that can be read"},
-    422: {"model": ErrorAnswer, "description": "The audio is damaged"},
-    429: {"model": ErrorAnswer, "description": "Too many requests are waiting; see Retry-After"},
-    503: {"model": ErrorAnswer, "description": "The model is being loaded; see Retry-After"},
+    status: documented_error(status, code, description, message)
+    for status, code, description, message in (
+        (
+            400,
+            "invalid_value",
+            "A field or the file is not usable; `param` names it",
+            "beam_size: got 0",
+        ),
+        (401, "invalid_api_key", "The service asks for keys, and this is none of them", "Incorrect API key provided."),
+        (403, "url_not_allowed", "Fetching from this url is not allowed", "This service fetches no urls."),
+        (404, "model_not_found", "This model is not served here", "model: got 'large-v9', this service has 'base'"),
+        (408, "request_timeout", "The upload paused, or took, too long", "The upload took too long."),
+        (409, "model_is_default", "Not possible in this state", "base is the default model, which stays in memory."),
+        (413, "file_too_large", "Too large or too long", "The upload is too large: at most 536870912 bytes."),
+        (415, "unsupported_media", "Not a media type or container that can be read", "The file is not audio."),
+        (422, "undecodable_audio", "The audio is damaged", "No frame could be decoded."),
+        (429, "queue_full", "Too many requests, in all or of this key; see Retry-After", "Too many are waiting."),
+        (500, "internal_error", "Something went wrong on our side", "The log has it under this request id."),
+        (503, "loading", "The model is being loaded, or died; see Retry-After", "The model is being loaded."),
+        (504, "deadline_exceeded", "Not done in the time allowed", "The recording took too long."),
+        (507, "insufficient_storage", "No disk space for the recording; see Retry-After", "No space is left."),
+    )
 }
 
 
+T = TypeVar("T")
+
+
 @asynccontextmanager
-async def _received(request: Request, *, header: bytes = b"") -> AsyncIterator[Upload]:
+async def _received(request: Request, *, header: bytes = b"", or_url: bool = False) -> AsyncIterator[Upload]:
     # Refuse before 512 MiB are read, not after.
     workers_of(request).check_admission()
-    async with cast("Spool", request.app.state.spool).receive(request, header=header) as upload:
+    record = record_of(request)
+    async with cast("Spool", request.app.state.spool).receive(request, header=header, or_url=or_url) as upload:
+        record.phases.append(Phase("upload", record.started_at, time.monotonic()))
         yield upload
 
 
@@ -61,86 +89,124 @@ async def _upload(request: Request) -> AsyncIterator[Upload]:
         yield upload  # FastAPI comes back here when the answer is sent, streamed ones included
 
 
+async def _upload_or_url(request: Request) -> AsyncIterator[Upload]:
+    async with _received(request, or_url=True) as upload:
+        yield upload
+
+
 async def _samples_too(request: Request) -> AsyncIterator[Upload]:
     async with _received(request, header=raw_header(request)) as upload:
         yield upload
 
 
+async def _samples_or_url(request: Request) -> AsyncIterator[Upload]:
+    async with _received(request, header=raw_header(request), or_url=True) as upload:
+        yield upload
+
+
 ReceivedUpload = Annotated[Upload, Depends(_upload)]
+ReceivedUploadOrUrl = Annotated[Upload, Depends(_upload_or_url)]
+"""The form may name a url; ``fetched`` then brings its file."""
 ReceivedSamplesToo = Annotated[Upload, Depends(_samples_too)]
 """Also raw samples, where the query says so (``server.raw_samples``)."""
+ReceivedSamplesOrUrl = Annotated[Upload, Depends(_samples_or_url)]
 
 
-def workers_of(request: Request) -> Workers:
+def workers_of(request: HTTPConnection) -> Workers:
     """The application's."""
     return cast("Workers", request.app.state.workers)
 
 
-def model_of(request: Request) -> ModelInfo:
-    """The model that is served. Raises ApiError while it is being loaded."""
-    workers = workers_of(request)
-    if workers.status.model is None:
-        workers.check_admission()
-        raise RuntimeError("the workers are ready but name no model")
-    return workers.status.model
+async def fetched(request: Request, upload: Upload, url: str | None) -> None:
+    """See that the upload has its file: fetch it where the form names a url. Raises as ``server.fetching.fetch``."""
+    if upload.has_file:
+        if url is not None:
+            message = "url: given together with a file, expected one of them"
+            raise ApiError(400, "conflicting_parameter", message, param="url")
+        return
+    settings = cast("Settings", request.app.state.settings)
+    await _unless_disconnected(request, fetch(url or "", upload.path, settings))
 
 
-def served_model(request: Request, asked: str) -> ModelInfo:
-    """The model by its name or by OpenAI's. Raises ApiError (404) for another."""
-    model = model_of(request)
-    if asked not in {model.name, DEFAULT_MODEL_ALIAS}:
-        message = f"model: got {asked[:64]!r}, this service has {model.name!r}"
-        raise ApiError(404, "model_not_found", message, param="model")
-    return model
-
-
-async def recognized(request: Request, upload: Upload, model: ModelInfo, options: TranscribeOptions) -> Answered:
+async def recognized(
+    request: Request,
+    upload: Upload,
+    model: ModelInfo,
+    options: TranscribeOptions,
+    *,
+    lane: Lane = Lane.INTERACTIVE,
+) -> Answered:
     """The whole transcript. Raises ApiError, AuricleError, and ClientDisconnect when nobody waits for it any more."""
-    work = _transcription(request, upload, model, options, send_segments=False)
-    return _answered(await _only_result(request, work), request, model)
+    work = replace(await _transcription(request, upload, model, options), lane=lane)
+    return _answered(await _only_result(request, work, model), request, model)
 
 
 async def streamed(
-    request: Request, upload: Upload, model: ModelInfo, options: TranscribeOptions
+    request: Request,
+    upload: Upload,
+    model: ModelInfo,
+    options: TranscribeOptions,
+    *,
+    lane: Lane = Lane.INTERACTIVE,
 ) -> AsyncGenerator[Segment | Answered]:
     """Each segment as soon as it is decoded, then the whole.
 
     The first is awaited before this returns: a damaged file gets its own status code. Raises as ``recognized`` does.
     """
-    updates = workers_of(request).run(_transcription(request, upload, model, options, send_segments=True))
+    work = replace(await _transcription(request, upload, model, options), send_segments=True, lane=lane)
+    updates = workers_of(request).run(work, model=model.name)
     first = await _first_of(request, updates)
+    if isinstance(first, Segment):
+        record = record_of(request)
+        record.first_text_s = time.monotonic() - record.started_at
     return _told(first, updates, lambda result: _answered(result, request, model))
 
 
 async def detected(request: Request, upload: Upload, model: ModelInfo, options: TranscribeOptions) -> LanguageDetection:
     """The language, among those that the options allow. Raises as ``recognized`` does."""
-    _check_languages(options, model)
+    check_languages(options, model)
     work = DetectWork(
-        path=upload.path,
-        max_duration_s=_max_duration_s(request),
+        audio=await _decoded(request, upload, Channels.MIX),
         languages=options.languages,
         language_threshold=options.language_threshold,
     )
-    result = await _only_result(request, work)
+    result = await _only_result(request, work, model)
     if not isinstance(result.output, LanguageDetection):
         raise TypeError(f"got {type(result.output).__name__}, expected a language detection")
     return result.output
 
 
-def _transcription(
-    request: Request, upload: Upload, model: ModelInfo, options: TranscribeOptions, *, send_segments: bool
+async def speech_found(request: Request, upload: Upload, model: ModelInfo, threshold: float) -> SpeechDetection:
+    """Where somebody speaks. Raises as ``recognized`` does."""
+    work = VadWork(audio=await _decoded(request, upload, Channels.MIX), threshold=threshold)
+    result = await _only_result(request, work, model)
+    if not isinstance(result.output, SpeechDetection):
+        raise TypeError(f"got {type(result.output).__name__}, expected a speech detection")
+    return result.output
+
+
+async def _transcription(
+    request: Request, upload: Upload, model: ModelInfo, options: TranscribeOptions
 ) -> TranscribeWork:
-    _check_languages(options, model)
-    return TranscribeWork(
-        path=upload.path, options=options, max_duration_s=_max_duration_s(request), send_segments=send_segments
-    )
+    check_languages(options, model)
+    audio = await _decoded(request, upload, options.channels)
+    return TranscribeWork(audio=audio, options=options, send_segments=False)
 
 
-def _max_duration_s(request: Request) -> float:
-    return cast("Settings", request.app.state.settings).max_duration_s
+async def _decoded(request: Request, upload: Upload, channels: Channels) -> DecodedAudio:
+    """The upload's samples, which take its place on disk."""
+    decoder = cast("Decoder", request.app.state.decoder)
+    max_duration_s = cast("Settings", request.app.state.settings).max_duration_s
+    decoding = decoder.decode(upload.path, channels=channels, max_duration_s=max_duration_s)
+    started_at = time.monotonic()
+    audio = await _unless_disconnected(request, decoding)
+    record_of(request).phases.append(Phase("decode_audio", started_at, time.monotonic()))
+    await asyncio.to_thread(upload.path.unlink)
+    return audio
 
 
-def _check_languages(options: TranscribeOptions, model: ModelInfo) -> None:
+def check_languages(options: TranscribeOptions, model: ModelInfo) -> None:
+    """Raise UnsupportedLanguageError for a language that the model does not know."""
     asked = {"language": (options.language,) if options.language else (), "languages": options.languages}
     for param, languages in asked.items():
         for language in languages:
@@ -152,21 +218,37 @@ def _check_languages(options: TranscribeOptions, model: ModelInfo) -> None:
 def _answered(result: Result, request: Request, model: ModelInfo) -> Answered:
     if not isinstance(result.output, Transcript):
         raise TypeError(f"got {type(result.output).__name__}, expected a transcript")
-    request_id: str = request.state.request_id
-    return Answered(transcript=result.output, model=model, request_id=request_id, queue_s=result.queue_s)
+    transcript, record = result.output, record_of(request)
+    record.model, record.queue_s, record.audio_s = model.name, result.queue_s, transcript.duration
+    record.speed = transcript.duration / transcript.timing.total if transcript.timing.total else None
+    record.phases += _phases_of(transcript.timing, result.queue_s, ended_at=time.monotonic())
+    return Answered(transcript=transcript, model=model, request_id=record.request_id, queue_s=result.queue_s)
 
 
-async def _only_result(request: Request, work: Work) -> Result:
-    async with aclosing(workers_of(request).run(work)) as updates:
-        result = await _unless_disconnected(request, updates)
+def _phases_of(timing: Timing, queue_s: float, *, ended_at: float) -> list[Phase]:
+    """What of the time the model had; windows are encoded in between, here they come before all decoding."""
+    begun_at = ended_at - timing.total
+    encoded_at = begun_at + timing.encode
+    return [
+        Phase("queue", begun_at - queue_s, begun_at),
+        Phase("encode", begun_at, encoded_at),
+        Phase("decode", encoded_at, encoded_at + timing.decode),
+    ]
+
+
+async def _only_result(request: Request, work: Work, model: ModelInfo) -> Result:
+    async with aclosing(workers_of(request).run(work, model=model.name)) as updates:
+        result = await _unless_disconnected(request, anext(updates))
     if not isinstance(result, Result):
         raise TypeError(f"got {type(result).__name__}, expected a result")
+    record = record_of(request)
+    record.model, record.queue_s, record.audio_s = model.name, result.queue_s, work.audio_s
     return result
 
 
 async def _first_of(request: Request, updates: AsyncGenerator[Update]) -> Update:
     try:
-        return await _unless_disconnected(request, updates)
+        return await _unless_disconnected(request, anext(updates))
     except BaseException:
         await updates.aclose()
         raise
@@ -177,15 +259,16 @@ async def _told(
 ) -> AsyncGenerator[Segment | Answered]:
     async with aclosing(updates):
         update = first
-        while isinstance(update, Segment):
-            yield update
+        while not isinstance(update, Result):
+            if isinstance(update, Segment):
+                yield update
             update = await anext(updates)
         yield answered(update)
 
 
-async def _unless_disconnected(request: Request, updates: AsyncGenerator[Update]) -> Update:
-    """The next update, or ClientDisconnect as soon as the client leaves, so that its place in the queue is freed."""
-    update = asyncio.ensure_future(anext(updates))
+async def _unless_disconnected(request: Request, awaited: Awaitable[T]) -> T:
+    """What is awaited, or ClientDisconnect as soon as the client leaves, so that whatever it occupied is freed."""
+    update = asyncio.ensure_future(awaited)
     leaving = asyncio.ensure_future(_until_disconnected(request))
     try:
         await asyncio.wait({update, leaving}, return_when=asyncio.FIRST_COMPLETED)

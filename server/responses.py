@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from asr.formats import Layout, render
 from asr.languages import LANGUAGES
 from asr.transcript import LanguageDetection, Segment, Transcript, Word
+from asr.voice_activity import SpeechDetection
 from server.messages import ModelInfo
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "Include",
     "Presentation",
     "ResponseFormat",
+    "SpeechAnswer",
     "detection_body",
     "segment_body",
     "server_sent_event",
+    "speech_answer",
     "transcript_event",
     "transcript_response",
     "verbose_body",
@@ -114,6 +118,36 @@ def detection_body(detection: LanguageDetection) -> dict[str, Any]:
         "language_code": language,
         "confidence": max(detection.language_probs.values(), default=0.0),
     }
+
+
+class Stretch(BaseModel):
+    """Uninterrupted speech."""
+
+    start: float = Field(description="Seconds from the recording's start.", examples=[0.48])
+    end: float = Field(description="Seconds from the recording's start.", examples=[3.1])
+
+
+class SpeechAnswer(BaseModel):
+    """Where in a recording somebody speaks."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"duration": 8.2, "speech": [{"start": 0.48, "end": 3.1}, {"start": 4.0, "end": 7.9}], "speech_s": 6.52}
+            ]
+        }
+    )
+
+    duration: float = Field(description="Length of the recording, in seconds.")
+    speech: list[Stretch] = Field(description="Stretches of speech, in order and disjoint.")
+    speech_s: float = Field(description="Seconds of speech, all stretches together.")
+
+
+def speech_answer(detection: SpeechDetection) -> SpeechAnswer:
+    """Stretches of speech as ``/vad`` answers them, to the millisecond."""
+    stretches = [Stretch(start=round(each.start, 3), end=round(each.end, 3)) for each in detection.speech]
+    duration, speech_s = round(detection.duration, 3), round(detection.speech_s, 3)
+    return SpeechAnswer(duration=duration, speech=stretches, speech_s=speech_s)
 
 
 def server_sent_event(event: str, data: dict[str, Any] | str) -> bytes:

@@ -9,9 +9,10 @@ from fastapi.responses import StreamingResponse
 
 from asr.transcript import Segment
 from server.errors import ApiError, error_answer
+from server.request_record import record_of
 from server.responses import Answered
 
-__all__ = ["event_stream"]
+__all__ = ["HEADERS", "event_stream"]
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies: pass each event on at once
 
@@ -31,6 +32,7 @@ def event_stream(
                 async for update in updates:
                     yield event_of(update)
             except ApiError as error:
+                record_of(request).error_code = error.code
                 yield error_event(error_answer(error, request_id).model_dump())
 
     return StreamingResponse(events(), media_type="text/event-stream", headers=HEADERS)

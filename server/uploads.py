@@ -1,14 +1,16 @@
 """A request's body onto disk. In: a multipart form or a raw audio body, chunk by chunk. Out: ``Upload``.
 
-Counts bytes as they come, holds at most one chunk of the file in memory, writes in threads, and deletes the file when
-the request is over. Knows nothing of what the fields mean or what the bytes hold.
+Counts bytes and seconds as they come, holds at most one chunk of the file in memory, writes in threads, and deletes the
+file when the request is over. Knows nothing of what the fields mean or what the bytes hold.
 """
 
 import asyncio
+import errno
 import os
+import shutil
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +22,10 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from asr.errors import EmptyAudioError
-from server.errors import ApiError
+from server.errors import ApiError, insufficient_storage
 from server.multipart import FormReader
 
-__all__ = ["FILE_FIELDS", "Spool", "Upload"]
+__all__ = ["FILE_FIELDS", "Spool", "SpoolWriter", "Upload", "UploadLimits", "storage_errors"]
 
 FILE_FIELDS = ("file", "audio_file")
 FORM_ALLOWANCE_BYTES = 2**20  # what boundaries, headers and text fields may add to the file itself
@@ -31,10 +33,25 @@ WRITE_BYTES = 2**20  # one trip to a thread per MiB, not per network chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """What a request's body may take."""
+
+    max_bytes: int
+    """Of the file itself."""
+    idle_timeout_s: float
+    """Between two chunks."""
+    timeout_s: float
+    """From the first byte to the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A spooled file and everything else that the request said, form and query alike."""
 
     path: Path
+    """In a folder of the request's own, which is deleted when the request is over."""
+    has_file: bool
+    """Else the request names a url in place of a file, whose bytes are still to be appended."""
     fields: tuple[tuple[str, str], ...]
     """Name and value, in the order they came, repetitions kept."""
 
@@ -42,9 +59,9 @@ class Upload:
 class Spool:
     """A private folder for uploads; a context manager, empty between requests and gone at the end."""
 
-    def __init__(self, *, parent: Path | None, max_upload_bytes: int) -> None:
+    def __init__(self, *, parent: Path | None, limits: UploadLimits) -> None:
         self._directory = TemporaryDirectory(prefix="auricle-", dir=parent)
-        self._max_upload_bytes = max_upload_bytes
+        self.limits = limits
 
     @property
     def path(self) -> Path:
@@ -60,33 +77,45 @@ class Spool:
         self._directory.cleanup()
 
     @asynccontextmanager
-    async def receive(self, request: Request, *, header: bytes = b"") -> AsyncIterator[Upload]:
+    async def receive(self, request: Request, *, header: bytes = b"", or_url: bool = False) -> AsyncIterator[Upload]:
         """Read the request's body into a file that lives until the context ends; ``header`` is put before it.
 
-        Raises ApiError (400, 413, 415), EmptyAudioError, and Starlette's ClientDisconnect.
+        ``or_url``: a form may name a ``url`` in place of a file. Raises ApiError (400, 408, 413, 415, 507),
+        EmptyAudioError, and Starlette's ClientDisconnect.
         """
         media_type, parameters = parse_options_header(request.headers.get("content-type"))
         is_form = media_type == b"multipart/form-data"
         self._check_declared(request, media_type.decode("latin-1"), is_form=is_form)
-        path = self.path / uuid.uuid4().hex
-        writer = _Writer(await asyncio.to_thread(_create, path), self._max_upload_bytes)
+        folder = self.path / uuid.uuid4().hex
         try:
-            try:
-                await writer.write(header)
-                if is_form:
-                    boundary = parameters.get(b"boundary", b"")
-                    fields = await _read_form(request, boundary, writer, self._max_upload_bytes)
-                else:
-                    fields = []
-                    async for chunk in request.stream():
-                        await writer.write(chunk)
-            finally:
-                await writer.close()
-            if writer.n_bytes == len(header):
-                raise EmptyAudioError("The file is empty.")
-            yield Upload(path=path, fields=_with_query(fields, request.query_params.multi_items()))
+            with storage_errors():
+                await asyncio.to_thread(folder.mkdir, mode=0o700)
+                boundary = parameters.get(b"boundary", b"") if is_form else None
+                yield await self._spool(request, folder / "upload", boundary, header=header, or_url=or_url)
         finally:
-            await asyncio.to_thread(path.unlink)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _spool(
+        self, request: Request, path: Path, boundary: bytes | None, *, header: bytes, or_url: bool
+    ) -> Upload:
+        writer = SpoolWriter(await asyncio.to_thread(_create, path), self.limits.max_bytes)
+        form_fields: list[tuple[str, str]] = []
+        has_file = True
+        try:
+            await writer.write(header)
+            if boundary is None:
+                async for chunk in _chunks(request, self.limits):
+                    await writer.write(chunk)
+            else:
+                form_fields, has_file = await _read_form(request, boundary, writer, self.limits)
+        finally:
+            await writer.close()
+        fields = _with_query(form_fields, request.query_params.multi_items())
+        if not has_file and not (or_url and any(name == "url" for name, _ in fields)):
+            raise ApiError(400, "missing_file", "The form has no field 'file' with the audio.", param="file")
+        if has_file and writer.n_bytes == len(header):
+            raise EmptyAudioError("The file is empty.")
+        return Upload(path=path, has_file=has_file, fields=fields)
 
     def _check_declared(self, request: Request, media_type: str, *, is_form: bool) -> None:
         if not is_form and not media_type.startswith(("audio/", "video/")) and media_type != "application/octet-stream":
@@ -95,14 +124,18 @@ class Spool:
                 "file itself as audio/*, video/* or application/octet-stream. With curl: -F file=@clip.wav"
             )
             raise ApiError(415, "unsupported_media_type", message)
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() != "identity":
+            message = f"Content-Encoding: got {encoding[:64]!r}, expected none; send the body as it is"
+            raise ApiError(415, "unsupported_content_encoding", message)
         length = request.headers.get("content-length", "")
-        limit = self._max_upload_bytes + (FORM_ALLOWANCE_BYTES if is_form else 0)
+        limit = self.limits.max_bytes + (FORM_ALLOWANCE_BYTES if is_form else 0)
         if length.isdecimal() and int(length) > limit:
-            raise _too_large(self._max_upload_bytes)
+            raise _too_large(self.limits.max_bytes)
 
 
-class _Writer:
-    """Appends to the spool file in threads and refuses what goes over the limit."""
+class SpoolWriter:
+    """Appends to a spool file in threads and refuses what goes over the limit."""
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self._file = file
@@ -111,6 +144,7 @@ class _Writer:
         self.n_bytes = 0
 
     async def write(self, data: bytes) -> None:
+        """Take some bytes. Raises ApiError (413) beyond the limit."""
         self.n_bytes += len(data)
         if self.n_bytes > self._max_bytes:
             raise _too_large(self._max_bytes)
@@ -119,6 +153,7 @@ class _Writer:
             await self._flush()
 
     async def close(self) -> None:
+        """Write what is left."""
         try:
             await self._flush()
         finally:
@@ -130,21 +165,40 @@ class _Writer:
             await asyncio.to_thread(self._file.write, data)
 
 
-async def _read_form(request: Request, boundary: bytes, writer: _Writer, max_bytes: int) -> list[tuple[str, str]]:
+async def _read_form(
+    request: Request, boundary: bytes, writer: SpoolWriter, limits: UploadLimits
+) -> tuple[list[tuple[str, str]], bool]:
+    """The text fields, and whether there was a file."""
     n_body_bytes = 0
     try:
         reader = FormReader(boundary, file_fields=FILE_FIELDS)
-        async for chunk in request.stream():
+        async for chunk in _chunks(request, limits):
             n_body_bytes += len(chunk)
-            if n_body_bytes > max_bytes + FORM_ALLOWANCE_BYTES:
-                raise _too_large(max_bytes)
+            if n_body_bytes > limits.max_bytes + FORM_ALLOWANCE_BYTES:
+                raise _too_large(limits.max_bytes)
             await writer.write(reader.feed(chunk))
         reader.finish()
     except FormParserError as error:
         raise ApiError(400, "invalid_form", "The multipart form cannot be read.") from error
-    if not reader.has_file:
-        raise ApiError(400, "missing_file", "The form has no field 'file' with the audio.", param="file")
-    return reader.fields
+    return reader.fields, reader.has_file
+
+
+async def _chunks(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises ApiError (408) for a pause that is too long, or an end that is too late."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + limits.timeout_s
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout_at(min(clock() + limits.idle_timeout_s, deadline)):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            is_late = clock() >= deadline
+            why = f"it took more than {limits.timeout_s:g} s" if is_late else f"nothing for {limits.idle_timeout_s:g} s"
+            raise ApiError(408, "upload_timeout", f"The upload did not arrive: {why}.", param="file") from None
+        yield chunk
 
 
 def _with_query(fields: list[tuple[str, str]], query: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -155,6 +209,17 @@ def _with_query(fields: list[tuple[str, str]], query: list[tuple[str, str]]) -> 
             message = f"{name}: given in the form and in the query, expected one of them"
             raise ApiError(400, "conflicting_parameter", message, param=name)
     return (*fields, *query)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """A full disk as ApiError (507)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise insufficient_storage() from error
+        raise
 
 
 def _create(path: Path) -> BinaryIO:

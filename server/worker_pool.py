@@ -1,9 +1,10 @@
 """Who works on what. In: work from the routes. Out: segments and results, in the order the work came.
 
-Keeps one worker process alive, hands it as many recordings as it decodes side by side and restarts it when it dies;
-what it was working on is then done once more, each recording by itself, so that one that kills takes no other along.
+The pool of one model: keeps its worker processes alive and hands each as many recordings as it decodes side by side.
+What a dead worker was working on is done once more, each recording by itself, so that one that kills takes no other
+along. Work is admitted by count and by seconds of audio; recordings that take long leave places to short ones.
 Everything here runs on the event loop and none of it blocks. Knows nothing of HTTP requests, and of models only what
-the worker says.
+the workers say.
 """
 
 import asyncio
@@ -12,310 +13,332 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Protocol
 
-from asr.transcript import LanguageDetection, Segment, Transcript
+from asr.engine_counts import EngineCounts
 from server.errors import ApiError, api_error_from, internal_error, without_paths
+from server.live_streams import LiveStream, LiveStreams
 from server.messages import (
+    Cancel,
     Crashed,
-    Detected,
     Failed,
-    FromWorker,
     Job,
-    LoadFailed,
     ModelInfo,
-    Ready,
+    OfJob,
+    Progressed,
     SegmentDecoded,
+    StreamReport,
+    StreamWork,
     Transcribed,
+    WindowDecoded,
     Work,
 )
-from server.worker import MAX_RUNNING, RecognizerFactory
-from server.worker_process import EXIT_PATIENCE_S, WorkerProcess
+from server.pool_types import PoolRequest, PoolStats, QueueLimits, Result, Update, WorkerStatus, update_of
+from server.speed_meter import SpeedMeter
+from server.worker import MAX_RUNNING, Place, RecognizerFactory
+from server.worker_seat import LOADING_RETRY_S, Listener, WorkerSeat, WorkerState
 
-__all__ = ["Result", "Update", "WorkerPool", "WorkerState", "WorkerStatus", "Workers"]
+__all__ = ["WorkerPool", "shutting_down"]
 
 logger = logging.getLogger("auricle.workers")
 
-LONGEST_PAUSE_S = 60.0  # between two attempts to load a model that does not load
-LOADING_RETRY_S = 5.0
 MAX_DEATHS = 2  # of workers, after which a recording is the likely cause
-
-
-class WorkerState(StrEnum):
-    """Where the worker is in its life."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "load_failed"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStatus:
-    """What /readyz and /models tell."""
-
-    state: WorkerState
-    model: ModelInfo | None = None
-    """The model last loaded; stays known while a dead worker is replaced."""
-    problem: str = ""
-    """Why the model does not load."""
-    retry_after_s: float = LOADING_RETRY_S
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """The last update of a piece of work: what came out, and how long it had waited."""
-
-    output: Transcript | LanguageDetection
-    queue_s: float
-
-
-Update = Segment | Result
-
-
-class Workers(Protocol):
-    """What the routes need of whoever does the work; tests give them a fake."""
-
-    @property
-    def status(self) -> WorkerStatus:
-        """Whether work can be done now."""
-
-    async def start(self) -> None:
-        """Begin to load the model; does not wait for it."""
-
-    async def stop(self) -> None:
-        """Refuse what waits and end within seconds."""
-
-    def check_admission(self) -> None:
-        """Raise the ApiError (429, 503) that ``run`` would raise now, before an upload is read."""
-
-    def run(self, work: Work) -> AsyncGenerator[Update]:
-        """Do the work: its segments if it asked for them, then one Result. Closing the generator gives up."""
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Ticket:
-    work: Work
-    number: int
-    submitted_at: float
-    started_at: float = 0.0
-    n_deaths: int = 0
-    """Of workers, at this recording or beside it."""
-    has_told: bool = False
-    """Whether the client has seen a part of the answer already."""
-    is_left: bool = False
-    """Whether nobody waits for it any more."""
-    updates: asyncio.Queue[Update | ApiError] = field(default_factory=asyncio.Queue)
+KEPT_PLACES = 2  # of a worker's, for short recordings
+LONGEST_RETRY_S = 600.0
+LET_GO_S = 60.0  # in which a worker drops what was cancelled; the preparation of three hours takes seconds
 
 
 class WorkerPool:
-    """``Workers`` over one real child process."""
+    """One model's workers; see ``server.models.Workers`` for what they do together."""
 
     def __init__(
         self,
         factory: RecognizerFactory,
         *,
-        max_queued_requests: int,
+        n_workers: int = 1,
+        limits: QueueLimits,
         max_running_requests: int = MAX_RUNNING,
         on_ready: Callable[[ModelInfo], None] | None = None,
     ) -> None:
-        self._factory = factory
-        self._max_queued_requests = max_queued_requests
-        self._max_running_requests = max_running_requests
+        self._limits = limits
+        self._max_running = max_running_requests
         self._on_ready = on_ready
-        self._status = WorkerStatus(state=WorkerState.STOPPED)
-        self._worker: WorkerProcess | None = None
-        self._supervisor: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
-        self._waiting: deque[_Ticket] = deque()
-        self._running: dict[int, _Ticket] = {}
+        self._model: ModelInfo | None = None
+        listener = Listener(on_ready=self._on_seat_ready, on_message=self._on_message, on_down=self._on_seat_down)
+        self._running: dict[WorkerSeat, dict[int, PoolRequest]] = {
+            WorkerSeat(factory, Place(index=index, n_workers=n_workers), listener): {} for index in range(n_workers)
+        }
+        self._streams = {seat: LiveStreams(max_streams=limits.max_streams) for seat in self._running}
+        self._stopped = True
+        self._waiting: dict[bool, deque[PoolRequest]] = {False: deque(), True: deque()}  # by whether they are bulk
         self._numbers = itertools.count(1)
-        self._load_problem = ""  # what the worker said before it died, of the present attempt only
-        self._service_s = 10.0  # moving mean of the time a recording takes; a guess until one was measured
+        self._meter = SpeedMeter()
+        self._n_deaths = 0
+        self._n_retried = 0
+        self._news = asyncio.Event()  # set, and replaced, when the state of a worker changes
+        self._used_at = time.monotonic()
 
     @property
     def status(self) -> WorkerStatus:
-        """Whether work can be done now."""
-        return self._status
+        """Whether work can be done now: by one worker at least."""
+        if self._stopped:
+            return WorkerStatus(state=WorkerState.STOPPED, model=self._model)
+        order = [WorkerState.READY, WorkerState.LOADING, WorkerState.FAILED, WorkerState.STOPPED]
+        best = min(self._running, key=lambda seat: order.index(seat.state))
+        problem = best.problem if best.state is WorkerState.FAILED else ""
+        return WorkerStatus(state=best.state, model=self._model, problem=problem, retry_after_s=best.retry_after_s)
 
     @property
-    def worker_pid(self) -> int | None:
-        """Process id of the worker, while there is one."""
-        return self._worker.pid if self._worker else None
+    def stats(self) -> PoolStats:
+        """For those who watch."""
+        waiting = [request for line in self._waiting.values() for request in line]
+        running = [request for requests in self._running.values() for request in requests.values()]
+        return PoolStats(
+            workers=len(self._running),
+            workers_ready=sum(seat.state is WorkerState.READY for seat in self._running),
+            places=self._max_running * len(self._running),
+            queued_requests=len(waiting),
+            queued_audio_s=sum(request.work.audio_s for request in waiting),
+            running_requests=len(running),
+            running_audio_s=sum(request.work.audio_s for request in running),
+            streams=sum(streams.n_open for streams in self._streams.values()),
+            speed=self._meter.speed,
+            deaths=self._n_deaths,
+            retried=self._n_retried,
+            engine=sum((seat.counts for seat in self._running), start=EngineCounts()),
+        )
 
-    async def start(self) -> None:
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that there are."""
+        return [seat.pid for seat in self._running if seat.pid is not None]
+
+    @property
+    def idle_s(self) -> float:
+        """How long there has been no work, in seconds."""
+        is_loading = self.status.state is WorkerState.LOADING
+        has_work = any(self._waiting.values()) or any(self._running.values())
+        is_busy = is_loading or has_work or any(streams.n_open for streams in self._streams.values())
+        return 0.0 if is_busy else time.monotonic() - self._used_at
+
+    def touch(self) -> None:
+        """Somebody is about to ask for work."""
+        self._used_at = time.monotonic()
+
+    def start(self) -> None:
         """Begin to load the model; does not wait for it."""
-        self._status = WorkerStatus(state=WorkerState.LOADING)
-        self._supervisor = asyncio.create_task(self._supervise())
+        self._stopped = False
+        for seat in self._running:
+            seat.start()
+
+    async def settled(self) -> WorkerStatus:
+        """Wait until the model is loaded, or cannot be."""
+        while self.status.state is WorkerState.LOADING:
+            await self._news.wait()
+        return self.status
 
     async def stop(self) -> None:
-        """Refuse what waits and end the worker within seconds."""
-        self._stopping.set()
-        self._status = WorkerStatus(state=WorkerState.STOPPED, model=self._status.model)
-        self._refuse_all(_stopped())
-        if self._worker:
-            self._worker.ask_to_exit()
-        if self._supervisor is None:
-            return
-        _, late = await asyncio.wait({self._supervisor}, timeout=EXIT_PATIENCE_S)
-        if late and self._worker:
-            self._worker.kill()
-        await self._supervisor
+        """Refuse what waits and end the workers within seconds."""
+        self._stopped = True
+        self._refuse_all(shutting_down())
+        for seat in self._running:
+            self._streams[seat].end_all(shutting_down())
+            seat.ask_to_stop()
+        self._tell_change()
+        await asyncio.gather(*(seat.stopped() for seat in self._running))
 
-    def check_admission(self) -> None:
-        """Raise ApiError: 503 while no model is ready, 429 when the queue is full."""
-        status = self._status
+    def check_admission(self, audio_s: float = 0.0) -> None:
+        """Raise ApiError: 503 while no worker is ready, 429 where so much audio more would be too much."""
+        self.check_ready()
+        queued = [request.work.audio_s for line in self._waiting.values() for request in line if not request.is_job]
+        is_full = len(queued) >= self._limits.max_queued_requests and not self._has_place()
+        is_long = sum(queued) > 0 and sum(queued) + audio_s > self._limits.max_queued_audio_s
+        if is_full or is_long:
+            wait_s = min(LONGEST_RETRY_S, max(self.stats.wait_s, 1.0))
+            raise ApiError(429, "queue_full", "Too much is waiting to be recognized.", retry_after_s=wait_s)
+
+    def check_ready(self) -> None:
+        """Raise ApiError (503) while no worker is ready."""
+        status = self.status
         if status.state is WorkerState.STOPPED:
-            raise _stopped()
+            raise shutting_down()
         if status.state is not WorkerState.READY:
             problem = without_paths(status.problem)  # whole in the log only
             why = f"The model could not be loaded: {problem}" if problem else "The model is being loaded."
             raise ApiError(503, status.state.value, why, retry_after_s=status.retry_after_s)
-        if len(self._running) >= self._max_running_requests and len(self._waiting) >= self._max_queued_requests:
-            wait_s = min(600.0, self._service_s * (len(self._waiting) + 1) / self._max_running_requests)
-            raise ApiError(429, "queue_full", "Too many requests are waiting; try again later.", retry_after_s=wait_s)
+
+    def open_stream(self, work: StreamWork) -> LiveStream:
+        """Begin a stream at the worker that has the fewest. Raises ApiError (429, 503)."""
+        self.check_ready()
+        ready = [seat for seat in self._streams if seat.state is WorkerState.READY]
+        seat = min(ready, key=lambda seat: (self._streams[seat].n_open, len(self._running[seat])))
+        return self._streams[seat].open(next(self._numbers), work, seat.send)
 
     async def run(self, work: Work) -> AsyncGenerator[Update]:
-        """Do the work; see ``Workers.run``. Raises ApiError."""
-        self.check_admission()
-        ticket = _Ticket(work=work, number=next(self._numbers), submitted_at=time.monotonic())
-        self._waiting.append(ticket)
+        """Do the work; see ``server.models.Workers.run``. Raises ApiError."""
+        request = PoolRequest(work=work, number=next(self._numbers), submitted_at=time.monotonic())
+        if request.is_job:
+            self.check_ready()
+        else:
+            self.check_admission(work.audio_s)
+        self._waiting[request.is_bulk].append(request)
         self._dispatch()
         try:
             while True:
-                update = await ticket.updates.get()
+                update = await self._next_update(request)
                 if isinstance(update, ApiError):
                     raise update
                 yield update
                 if isinstance(update, Result):
                     return
         finally:
-            # A client that left while it waited costs nothing; what the worker has begun it finishes.
-            ticket.is_left = True
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
+            self._give_up(request)
 
-    async def _supervise(self) -> None:
-        loop = asyncio.get_running_loop()
-        failures = 0
-        while not self._stopping.is_set():
-            self._load_problem = ""
-            worker = await asyncio.to_thread(WorkerProcess, self._factory, loop=loop, deliver=self._on_message)
-            self._worker = worker
-            if self._stopping.is_set():
-                worker.ask_to_exit()
-            await worker.gone.wait()
-            await asyncio.to_thread(worker.reap)
-            self._worker = None
-            if self._stopping.is_set():
-                return
-            was_ready = self._status.state is WorkerState.READY
-            failures = 0 if was_ready else failures + 1
-            self._on_death(worker.exit_code, was_ready=was_ready, pause_s=_pause_s(failures))
-            await _wait_until(self._stopping, _pause_s(failures))
-            if failures and not self._stopping.is_set():
-                logger.info("loading the model again, attempt %d", failures + 1)
+    async def _next_update(self, request: PoolRequest) -> Update | ApiError:
+        if request.is_job:
+            return await request.updates.get()
+        timeout_s = self._limits.request_timeout_s
+        try:
+            left_s = request.submitted_at + timeout_s - time.monotonic()
+            async with asyncio.timeout(left_s):
+                return await request.updates.get()
+        except TimeoutError:
+            message = f"The answer took longer than {timeout_s:g} s. Send long recordings as jobs."
+            return ApiError(504, "deadline_exceeded", message)
 
-    def _on_death(self, exit_code: int | None, *, was_ready: bool, pause_s: float) -> None:
-        model = self._status.model
-        if was_ready:
-            logger.error("the worker died (exit code %s) and is restarted", exit_code)
-            self._status = WorkerStatus(state=WorkerState.LOADING, model=model)
-            self._give_back()
-            return
-        problem = self._load_problem
-        if not problem:
-            problem = f"the worker process died while loading (exit code {exit_code})"
-            logger.error("%s", problem)
-        logger.info("next attempt to load the model in %.0f s", pause_s)
-        self._status = WorkerStatus(state=WorkerState.FAILED, model=model, problem=problem, retry_after_s=pause_s)
-        self._refuse_all(ApiError(503, "load_failed", "The model could not be loaded.", retry_after_s=pause_s))
+    def _give_up(self, request: PoolRequest) -> None:
+        """Nobody waits for it any more: its place is for others."""
+        request.is_left = True
+        self.touch()
+        line = self._waiting[request.is_bulk]
+        if request in line:
+            line.remove(request)
+        for seat, requests in self._running.items():
+            if request.number in requests:
+                seat.send(Cancel(number=request.number))
+                asyncio.get_running_loop().call_later(LET_GO_S, self._check_let_go, seat, request)
 
-    def _give_back(self) -> None:
-        """Put what the dead worker was at before all that waits, unless it may be the cause, or is half told."""
-        again = []
-        for ticket in self._running.values():
-            ticket.n_deaths += 1
-            if ticket.has_told or ticket.n_deaths >= MAX_DEATHS:
-                message = "The worker process died during this request."
-                ticket.updates.put_nowait(
-                    ApiError(503, "worker_died", message, retry_after_s=self._status.retry_after_s)
-                )
-            elif not ticket.is_left:
-                again.append(ticket)
-        self._running.clear()
-        self._waiting.extendleft(reversed(again))
+    def _check_let_go(self, seat: WorkerSeat, request: PoolRequest) -> None:
+        if request.number in self._running[seat]:
+            seat.replace(f"does not let go of what was cancelled {LET_GO_S:.0f} s ago")
 
-    def _on_message(self, message: FromWorker) -> None:
-        if isinstance(message, Ready):
-            self._on_worker_ready(message.model)
-        elif isinstance(message, LoadFailed):
-            logger.error("the model could not be loaded: %s", message.message)
-            self._load_problem = message.message
-            self._status = WorkerStatus(state=WorkerState.FAILED, model=self._status.model, problem=message.message)
-        elif ticket := self._running.get(message.number):
-            self._on_progress(ticket, message)
+    # --- what the workers say ---
 
-    def _on_worker_ready(self, model: ModelInfo) -> None:
-        if self._stopping.is_set():
-            return
+    def _on_seat_ready(self, _: WorkerSeat, model: ModelInfo) -> None:
         logger.info("the model %s is ready (%s)", model.name, model.hash)
-        self._status = WorkerStatus(state=WorkerState.READY, model=model)
+        self._model = model
+        self.touch()
         if self._on_ready:
             self._on_ready(model)
             self._on_ready = None  # for the first start only, not for each replaced worker
+        self._tell_change()
         self._dispatch()
 
-    def _on_progress(
-        self, ticket: _Ticket, message: SegmentDecoded | Transcribed | Detected | Failed | Crashed
-    ) -> None:
-        if isinstance(message, SegmentDecoded):
-            ticket.has_told = True
-            ticket.updates.put_nowait(message.segment)
+    def _on_seat_down(self, seat: WorkerSeat, was_ready: bool) -> None:
+        self._n_deaths += was_ready
+        self._streams[seat].end_all(ApiError(503, "worker_died", "The worker process died during this stream."))
+        self._give_back(seat)
+        status = self.status
+        if status.state is WorkerState.FAILED:
+            problem = "The model could not be loaded."
+            self._refuse_all(ApiError(503, "load_failed", problem, retry_after_s=status.retry_after_s))
+        self._tell_change()
+        self._dispatch()
+
+    def _tell_change(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _give_back(self, seat: WorkerSeat) -> None:
+        """Put what the dead worker was at before all that waits, unless it may be the cause, or is half told."""
+        again = []
+        for request in self._running[seat].values():
+            self._meter.end(0.0, time.monotonic())
+            request.n_deaths += 1
+            if request.has_told or request.n_deaths >= MAX_DEATHS:
+                message = "The worker process died during this request."
+                request.updates.put_nowait(ApiError(503, "worker_died", message, retry_after_s=seat.retry_after_s))
+            elif not request.is_left:
+                again.append(request)
+        self._running[seat].clear()
+        self._n_retried += len(again)
+        for request in reversed(again):
+            self._waiting[request.is_bulk].appendleft(request)
+
+    def _on_message(self, seat: WorkerSeat, message: OfJob | StreamReport) -> None:
+        if isinstance(message, StreamReport):
+            self._streams[seat].deliver(message)
             return
+        request = self._running[seat].get(message.number)
+        if request is None:
+            return
+        if isinstance(message, SegmentDecoded | WindowDecoded | Progressed):
+            request.has_told = True
+            request.updates.put_nowait(update_of(message))
+            if isinstance(message, WindowDecoded) and request.n_deaths:
+                request.n_deaths = 0  # past where it was: others need not wait for a long recording's end
+                self._dispatch()
+            return
+        now = time.monotonic()
         if isinstance(message, Failed):
-            ticket.updates.put_nowait(api_error_from(message.kind, message.message, message.param))
+            request.updates.put_nowait(api_error_from(message.kind, message.message, message.param))
         elif isinstance(message, Crashed):
             logger.error("a request failed in the worker\n%s", message.traceback)
-            ticket.updates.put_nowait(internal_error())
+            request.updates.put_nowait(internal_error())
         else:
             output = message.transcript if isinstance(message, Transcribed) else message.detection
-            ticket.updates.put_nowait(Result(output=output, queue_s=ticket.started_at - ticket.submitted_at))
-            self._service_s += 0.2 * (time.monotonic() - ticket.started_at - self._service_s)
-        del self._running[ticket.number]
+            request.updates.put_nowait(Result(output=output, queue_s=request.started_at - request.submitted_at))
+        del self._running[seat][request.number]
+        is_done = not isinstance(message, Failed | Crashed)
+        self._meter.end(request.work.audio_s if is_done else 0.0, now)
         self._dispatch()
 
+    # --- who is next ---
+
     def _dispatch(self) -> None:
-        while self._waiting and len(self._running) < self._max_running_requests:
-            if not self._worker or self._status.state is not WorkerState.READY:
-                return
-            if self._running and any(each.n_deaths for each in (self._waiting[0], *self._running.values())):
-                return  # what was under way at a death runs by itself
-            ticket = self._waiting.popleft()
-            ticket.started_at = time.monotonic()
-            self._running[ticket.number] = ticket
-            self._worker.send(Job(number=ticket.number, work=ticket.work))
+        for line in self._waiting.values():
+            while line:
+                seat = self._seat_for(line[0])
+                if seat is None:
+                    break
+                request = line.popleft()
+                request.started_at = time.monotonic()
+                self._running[seat][request.number] = request
+                self._meter.begin(request.started_at)
+                seat.send(Job(number=request.number, work=request.work))
+
+    def _seat_for(self, request: PoolRequest) -> WorkerSeat | None:
+        """The least busy worker that may take it."""
+        if not request.n_deaths and any(line and line[0].n_deaths for line in self._waiting.values()):
+            return None  # what was under way at a death waits for a worker of its own, and comes first
+        free = [seat for seat in self._running if self._may_take(seat, request)]
+        return min(free, key=lambda seat: len(self._running[seat]), default=None)
+
+    def _may_take(self, seat: WorkerSeat, request: PoolRequest) -> bool:
+        running = self._running[seat].values()
+        if seat.state is not WorkerState.READY or len(running) >= self._max_running:
+            return False
+        if running and (request.n_deaths or any(each.n_deaths for each in running)):
+            return False  # what was under way at a death runs by itself
+        n_bulk = sum(each.is_bulk for each in running)
+        return not request.is_bulk or n_bulk < max(self._max_running - KEPT_PLACES, 1)
+
+    def _has_place(self) -> bool:
+        return any(
+            seat.state is WorkerState.READY and len(running) < self._max_running
+            for seat, running in self._running.items()
+        )
 
     def _refuse_all(self, error: ApiError) -> None:
-        for ticket in (*self._waiting, *self._running.values()):
-            ticket.updates.put_nowait(error)
-        self._waiting.clear()
-        self._running.clear()
+        for line in self._waiting.values():
+            for request in line:
+                request.updates.put_nowait(error)
+            line.clear()
+        for requests in self._running.values():
+            for request in requests.values():
+                request.updates.put_nowait(error)
+            requests.clear()
 
 
-def _stopped() -> ApiError:
+def shutting_down() -> ApiError:
+    """The refusal of all that comes after the end has begun."""
     return ApiError(503, "shutting_down", "The service is shutting down.", retry_after_s=LOADING_RETRY_S)
-
-
-def _pause_s(failures: int) -> float:
-    """None after a death at work; then 1, 2, 4 ... seconds, so that a model that never loads does not spin."""
-    return min(LONGEST_PAUSE_S, 2.0 ** (failures - 1)) if failures else 0.0
-
-
-async def _wait_until(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout_s)
-    except TimeoutError:
-        return

@@ -7,12 +7,14 @@ import asyncio
 import multiprocessing
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
 from typing import cast
 
-from server.messages import FromWorker, Job, Shutdown
-from server.worker import RecognizerFactory, run_worker
+from server.messages import FromWorker, Shutdown, ToWorker
+from server.worker import Place, RecognizerFactory, run_worker
 
 __all__ = ["WorkerProcess"]
 
@@ -25,6 +27,7 @@ class WorkerProcess:
     def __init__(
         self,
         factory: RecognizerFactory,
+        place: Place,
         *,
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[FromWorker], None],
@@ -34,15 +37,17 @@ class WorkerProcess:
         self.gone = asyncio.Event()
         self._loop = loop
         self._deliver = deliver
+        self._outbox: SimpleQueue[ToWorker | None] = SimpleQueue()
         self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(
-            target=run_worker, args=(theirs, factory), name="auricle-worker", daemon=True
+            target=run_worker, args=(theirs, factory, place), name="auricle-worker", daemon=True
         )
         try:
             self._process.start()
         finally:
             theirs.close()  # else the pipe would stay open here after the child died
         threading.Thread(target=self._read, name="auricle-worker-reader", daemon=True).start()
+        threading.Thread(target=self._write, name="auricle-worker-writer", daemon=True).start()
 
     @property
     def pid(self) -> int | None:
@@ -54,31 +59,31 @@ class WorkerProcess:
         """Negative: the signal that ended the child; None while it lives."""
         return self._process.exitcode
 
-    def send(self, job: Job) -> None:
-        """Hand over one job. Does not block: the child's reader is idle and a job is smaller than the pipe's buffer."""
-        self._tell(job)
+    def send(self, message: ToWorker) -> None:
+        """Hand over one message. Does not block, even where the child has stopped reading."""
+        self._outbox.put(message)
 
     def ask_to_exit(self) -> None:
         """Tell the child to leave at once."""
-        self._tell(Shutdown())
+        self._outbox.put(Shutdown())
 
     def kill(self) -> None:
         """End the child without asking."""
         self._process.kill()
 
     def reap(self) -> None:
-        """Wait for the child's end and free what it held. Blocks: call it in a thread."""
+        """Wait for the child's end and free what it held. Blocks: call it in a thread, once ``gone`` is set."""
         self._process.join(EXIT_PATIENCE_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self._connection.close()
+        self._outbox.put(None)
 
-    def _tell(self, message: Job | Shutdown) -> None:
-        try:
-            self._connection.send(message)
-        except OSError:
-            return  # the child is dead; the reader sees the end of the pipe and sets `gone`
+    def _write(self) -> None:
+        while (message := self._outbox.get()) is not None:
+            with suppress(OSError):  # the child is dead; the reader sees the end of the pipe and sets `gone`
+                self._connection.send(message)
+        self._connection.close()
 
     def _read(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Shared fixtures: the development data beside the checkout, and the packaged weights; each skips with its reason."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from asr.errors import UnknownModelError
 from asr.transcriber import Transcriber
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test keeps jobs where this user's services do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AURICLE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,11 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 import typer
 
 from eval.cli.compare import compare
+from eval.cli.gpu import gpu
 from eval.cli.join import join, non_speech
 from eval.cli.lengths import lengths
+from eval.cli.live import live
+from eval.cli.load import load
 from eval.cli.noise import noise
 from eval.cli.normalize import normalize
 from eval.cli.report import report
@@ -37,7 +40,10 @@ app.command()(score)
 app.command()(compare)
 app.command()(report)
 app.command()(serve_check)
+app.command()(live)
 app.command()(speed)
+app.command()(load)
+app.command()(gpu)
 app.command()(lengths)
 app.command()(suite)
 app.command()(noise)

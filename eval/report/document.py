@@ -106,8 +106,8 @@ class WorstClip:
     """Its numbers, in words."""
     reference: str
     """As the corpus has it."""
-    hypothesis: str
-    """As the target wrote it."""
+    hypothesis: str | None
+    """As the target wrote it; None: nothing was asked, and the reference is shown alone."""
     audio: str
     """Where the audio was when the run began."""
     spans: tuple[AlignedSpan, ...] = ()

@@ -53,7 +53,7 @@ def _clips(clips: Sequence[WorstClip]) -> Iterable[str]:
             language_label(clip.language),
             clip.summary,
             clip.reference,
-            f"(failed: {clip.error})" if clip.error else clip.hypothesis,
+            f"(failed: {clip.error})" if clip.error else clip.hypothesis or "",
         )
         for clip in clips
     ]

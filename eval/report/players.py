@@ -17,6 +17,7 @@ __all__ = ["NoPlayer", "Player", "make_player"]
 MAX_PLAYED_S = 30.0
 BITS_PER_S = 24_000  # Opus keeps speech clear here, at 4 KB of page for each second
 LONG_PACKETS = {"frame_duration": "60"}  # ms; the container adds bytes to each packet
+SAME_BYTES = {"fflags": "+bitexact"}  # no random number in the container, so that equal sounds are equal bytes
 MIME_TYPE = "audio/webm"  # Safari plays Opus in WebM since version 15, in Ogg since 18
 
 
@@ -53,7 +54,7 @@ def make_player(path: Path) -> Player | NoPlayer:
 
 def _encode(samples: NDArray[np.float32]) -> bytes:
     file = io.BytesIO()
-    with av.open(file, "w", format="webm") as container:
+    with av.open(file, "w", format="webm", options=SAME_BYTES) as container:
         stream = container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono", format="flt", options=LONG_PACKETS)
         stream.bit_rate = BITS_PER_S
         frame = av.AudioFrame.from_ndarray(samples.clip(-1.0, 1.0)[np.newaxis], format="flt", layout="mono")

@@ -53,8 +53,15 @@ class HttpService:
 
     def get(self, route: str) -> httpx.Response:
         """Any answer but a busy one. Raises TargetUnavailableError."""
+        return self._ask(lambda: self._client.get(self._at(route)))
+
+    def tell(self, route: str) -> httpx.Response:
+        """As ``get``, for a route that does something and takes no body."""
+        return self._ask(lambda: self._client.post(self._at(route)))
+
+    def _ask(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         try:
-            return self._patiently(lambda: self._client.get(self._at(route)))
+            return self._patiently(ask)
         except httpx.RequestError as error:
             raise self.unavailable(f"no answer ({_named(error)})") from error
 

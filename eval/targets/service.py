@@ -57,10 +57,13 @@ class ServerTarget:
         if not served:
             names = ", ".join(str(model.get("name")) for model in models)
             raise self._service.unavailable(f"got --model {self._model}, expected one of: {names}")
+        name = served[0].get("name")
+        if served[0].get("hash") is None:  # not in memory yet
+            served = [dict(json_object(self._service.tell(f"/models/{name}/load")))]
         self._model_hash = served[0].get("hash")
         return {
             "target": self._service.url,
-            "model": served[0].get("name"),
+            "model": name,
             "model_hash": self._model_hash,
             "versions": {"auricle": package_version("auricle")},
         }

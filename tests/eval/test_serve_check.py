@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import threading
 import time
 import wave
@@ -14,7 +15,7 @@ import uvicorn
 from typer.testing import CliRunner
 
 from asr.errors import CorruptAudioError, UnsupportedMediaError
-from asr.options import TranscribeOptions
+from asr.options import Channels, TranscribeOptions
 from asr.tasks import Task
 from asr.transcript import LanguageDetection, Segment, Timing, Transcript
 from eval.cli import app as cli
@@ -28,9 +29,11 @@ from eval.serve_check import check_corpus, check_protocol, made_recording, recor
 from eval.targets import PhaseTimes, ServerTarget
 from server.app import create_app
 from server.errors import ApiError, api_error_from
-from server.messages import ModelInfo, TranscribeWork, Work
+from server.messages import DecodedAudio, ModelInfo, TranscribeWork, Work
+from server.models import DEFAULT_MODEL_ALIAS, ModelStatus
+from server.pool_types import Result, WorkerStatus
 from server.settings import Settings
-from server.worker_pool import Result, WorkerState, WorkerStatus
+from server.worker_seat import WorkerState
 
 MODEL = ModelInfo(name="base", hash="d01c", languages=("en", "de", "zh"))
 LOADING = WorkerStatus(state=WorkerState.LOADING)
@@ -42,8 +45,21 @@ CHECKS = [
 runner = CliRunner()
 
 
+class FakeDecoder:
+    """Hands uploads on as they are; what is no WAV file is refused."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def decode(self, path: Path, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
+        if not path.read_bytes().startswith(b"RIFF"):
+            raise api_error_from(UnsupportedMediaError, "got text, expected audio")
+        return DecodedAudio(path=shutil.copy(path, f"{path}.samples"), n_channels=1, n_samples=32_000)
+
+
 class FakeWorkers:
-    """Answers with the text for the file's bytes; what is no WAV file is refused as the decoder refuses it."""
+    """Answers with the text for the file's bytes."""
 
     def __init__(self) -> None:
         self.status = READY
@@ -55,15 +71,26 @@ class FakeWorkers:
 
     async def stop(self) -> None: ...
 
+    @property
+    def models(self) -> list[ModelStatus]:
+        return [ModelStatus(name="base", is_default=True, state=self.status.state, model=self.status.model, stats=None)]
+
+    def status_of(self, name: str) -> ModelStatus:
+        return self.models[0]
+
+    async def model(self, name: str) -> ModelInfo:
+        self.check_admission()
+        if name not in {"base", DEFAULT_MODEL_ALIAS}:
+            raise ApiError(404, "model_not_found", f"model: got {name!r}, expected 'base'", param="model")
+        return MODEL
+
     def check_admission(self) -> None:
         if self.status.state is not WorkerState.READY:
             raise ApiError(503, "loading", "The model is being loaded.", retry_after_s=1)
 
-    async def run(self, work: Work) -> AsyncGenerator[Segment | Result]:
+    async def run(self, work: Work, *, model: str = DEFAULT_MODEL_ALIAS) -> AsyncGenerator[Segment | Result]:
         self.works.append(work)
-        data = work.path.read_bytes()
-        if not data.startswith(b"RIFF"):
-            raise api_error_from(UnsupportedMediaError, "got text, expected audio")
+        data = Path(work.audio.path).read_bytes()
         text = self.texts.get(data, "Fish & chips <now>\n--> and 3 more:\n7")
         if not text.isprintable() and "\0" in text:
             raise api_error_from(CorruptAudioError, "no frame could be decoded")
@@ -103,7 +130,7 @@ def workers() -> FakeWorkers:
 def url(workers: FakeWorkers, tmp_path: Path) -> Iterator[str]:
     spool = tmp_path / "spool"
     spool.mkdir()
-    config = uvicorn.Config(create_app(Settings(spool_dir=spool), workers), port=0, log_level="error")
+    config = uvicorn.Config(create_app(Settings(spool_dir=spool), workers, FakeDecoder()), port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

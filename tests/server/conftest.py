@@ -1,5 +1,6 @@
 """Fixtures of the service's tests. The fakes are a module of their own so that worker processes can import them."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from fastapi.testclient import TestClient
 # Worker processes inherit sys.path, and find the stubs by this name; tests/ has no packages.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from service_fakes import FakeWorkers
+from service_fakes import FakeDecoder, FakeWorkers
 
 from server.app import create_app
 from server.settings import Settings
@@ -22,12 +23,20 @@ def workers() -> FakeWorkers:
 
 
 @pytest.fixture
-def serve(workers: FakeWorkers, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
-    """A client of the application over fake workers; keyword arguments are settings."""
+def decoder() -> FakeDecoder:
+    return FakeDecoder()
+
+
+@pytest.fixture
+def serve(
+    workers: FakeWorkers, decoder: FakeDecoder, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., TestClient]]:
+    """A client of the application over fake workers and a fake decoder; keyword arguments are settings."""
     clients: list[TestClient] = []
+    folders = {"spool_dir": tmp_path, "state_dir": tmp_path_factory.mktemp("state")}
 
     def start(**settings: object) -> TestClient:
-        app = create_app(Settings(spool_dir=tmp_path, **settings), workers)
+        app = create_app(Settings(**folders | settings), workers, decoder)
         client = TestClient(app)
         client.__enter__()
         clients.append(client)
@@ -45,5 +54,5 @@ def client(serve: Callable[..., TestClient]) -> TestClient:
 
 @pytest.fixture
 def spooled(tmp_path: Path) -> Callable[[], list[Path]]:
-    """The files that lie in the spool now."""
-    return lambda: [path for path in tmp_path.rglob("*") if path.is_file()]
+    """The files that lie in the spool now, whose folders may go while it is looked at."""
+    return lambda: [Path(folder, name) for folder, _, names in os.walk(tmp_path) for name in names]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from service_fakes import FakeWorkers, make_evidence
+from service_fakes import FakeDecoder, FakeWorkers, make_evidence
 
 from asr.audio import load_audio
 from asr.tasks import Task
@@ -28,14 +28,14 @@ def asked(workers: FakeWorkers) -> TranscribeWork:
     return work
 
 
-def test_what_its_page_sends(client: TestClient, workers: FakeWorkers) -> None:
+def test_what_its_page_sends(client: TestClient, workers: FakeWorkers, decoder: FakeDecoder) -> None:
     answer = ask(client, "?encode=true&task=transcribe&vad_filter=false&word_timestamps=false&output=txt")
     assert answer.status_code == 200
     assert answer.text == "Hello there.\nHow are you?\n"
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.headers["asr-engine"] == "auricle"
     assert answer.headers["content-disposition"] == 'attachment; filename="transcript.txt"'
-    assert workers.uploads == [b"RIFF not really"]
+    assert decoder.uploads == [b"RIFF not really"]
     assert not asked(workers).options.vad
 
 
@@ -67,9 +67,9 @@ def test_json_is_the_models_result(client: TestClient, workers: FakeWorkers) -> 
     assert body["segments"][0]["words"][0] == {"word": " Hello", "start": 0.0, "end": 0.5, "probability": 0.9}
 
 
-def test_raw_samples_become_a_recording(client: TestClient, workers: FakeWorkers, tmp_path: Path) -> None:
+def test_raw_samples_become_a_recording(client: TestClient, decoder: FakeDecoder, tmp_path: Path) -> None:
     assert ask(client, "?encode=false", PCM.tobytes()).status_code == 200
-    (upload,) = workers.uploads
+    (upload,) = decoder.uploads
     assert upload.endswith(PCM.tobytes())
     (tmp_path / "raw.wav").write_bytes(upload)
     heard = load_audio(tmp_path / "raw.wav")
@@ -104,9 +104,9 @@ def test_its_language_detection(client: TestClient) -> None:
     assert (answer["detected_language"], answer["language_code"], answer["confidence"]) == ("german", "de", 0.9)
 
 
-def test_its_language_detection_of_raw_samples(client: TestClient, workers: FakeWorkers) -> None:
+def test_its_language_detection_of_raw_samples(client: TestClient, decoder: FakeDecoder) -> None:
     answer = client.post("/detect-language?encode=false", files={"audio_file": ("a.pcm", PCM.tobytes())})
     assert answer.status_code == 200
-    assert workers.uploads[0].startswith(b"RIFF")
+    assert decoder.uploads[0].startswith(b"RIFF")
     refused = client.post("/detect-language", files={"audio_file": ("a.pcm", PCM.tobytes())}, data={"encode": "false"})
     assert refused.json()["error"]["param"] == "encode"

@@ -9,7 +9,6 @@ from service_fakes import FakeWorkers
 
 from asr import errors
 from server.errors import STATUS_OF_ERROR, ApiError, api_error_from, without_paths
-from server.forms import PLANNED_FIELDS
 
 STATUSES = [
     (errors.EmptyAudioError("x"), 400, "empty_file"),
@@ -112,11 +111,6 @@ def test_no_field_is_ignored(
     assert workers.works == []
 
 
-@pytest.mark.parametrize("name", sorted(PLANNED_FIELDS))
-def test_planned_fields_are_refused_as_not_built_yet(client: TestClient, name: str) -> None:
-    assert "not supported yet" in check_refusal(post(client, **{name: "1"}), 400, "unsupported_parameter", name)
-
-
 def test_detection_refuses_as_transcription_does(client: TestClient, workers: FakeWorkers) -> None:
     for fields, code, param in (
         ({"languages": "fr"}, "unsupported_language", "languages"),
@@ -155,7 +149,6 @@ def test_the_unforeseen_tells_the_log_and_nobody_else(
     message = check_refusal(answer, 500, "internal_error", None)
     assert "secret" not in message
     assert "Traceback" not in answer.text
-    assert answer.headers["x-request-id"] in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -177,7 +170,7 @@ def test_paths_are_taken_out_of_messages(message: str, shown: str) -> None:
 def test_the_log_has_route_status_and_id_but_no_text(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "auricle")
     client.post("/transcribe?prompt=confidential", files={"file": ("private-name.wav", b"audio")})
-    (line,) = [record.message for record in caplog.records if record.name == "auricle.requests"]
-    assert "route=/transcribe status=200" in line
+    (line,) = [record for record in caplog.records if record.name == "auricle.requests"]
+    assert (line.fields["route"], line.fields["status"]) == ("/transcribe", 200)
     for secret in ("confidential", "private-name", "Hello"):
         assert secret not in caplog.text

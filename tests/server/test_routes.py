@@ -7,16 +7,18 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from service_fakes import MODEL, SEGMENTS, FakeWorkers, make_evidence
+from service_fakes import MODEL, SEGMENTS, FakeDecoder, FakeWorkers, make_evidence
 
 from asr.formats import Layout
 from asr.options import DEFAULT_TEMPERATURES, AudioContext, Channels, Plan, TranscribeOptions
 from asr.tasks import Task
+from asr.ticket import Lane
 from asr.transcript import LanguageDetection
 from server.errors import ApiError
 from server.forms import TranscriptionForm
-from server.messages import DetectWork, TranscribeWork
-from server.worker_pool import WorkerState, WorkerStatus
+from server.messages import DetectWork, TranscribeWork, VadWork
+from server.pool_types import WorkerStatus
+from server.worker_seat import WorkerState
 
 OPTION_FIELDS = TranscribeOptions.__dataclass_fields__
 AUDIO = b"RIFF not really"
@@ -41,11 +43,11 @@ def events(answer: Response) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_least_one_can_send_is_a_file(client: TestClient, workers: FakeWorkers) -> None:
+def test_the_least_one_can_send_is_a_file(client: TestClient, workers: FakeWorkers, decoder: FakeDecoder) -> None:
     answer = post(client)
     assert answer.status_code == 200
     assert answer.json() == {"text": "Hello there. How are you?"}
-    assert workers.uploads == [AUDIO]
+    assert decoder.uploads == [AUDIO]
     work = only_work(workers)
     assert work.options.temperatures == DEFAULT_TEMPERATURES
     assert work.options.language is None
@@ -53,17 +55,28 @@ def test_the_least_one_can_send_is_a_file(client: TestClient, workers: FakeWorke
 
 
 @pytest.mark.parametrize("media_type", ["audio/wav", "video/mp4", "application/octet-stream"])
-def test_the_body_may_be_the_file_itself(client: TestClient, workers: FakeWorkers, media_type: str) -> None:
+def test_the_body_may_be_the_file_itself(
+    client: TestClient, workers: FakeWorkers, decoder: FakeDecoder, media_type: str
+) -> None:
     answer = client.post("/transcribe?language=German&beam_size=2", content=AUDIO, headers={"Content-Type": media_type})
     assert answer.status_code == 200
-    assert workers.uploads == [AUDIO]
+    assert decoder.uploads == [AUDIO]
     assert only_work(workers).options.language == "de"
     assert only_work(workers).options.beam_size == 2
 
 
-def test_the_other_service_s_field_name_is_known(client: TestClient, workers: FakeWorkers) -> None:
+def test_the_other_service_s_field_name_is_known(client: TestClient, decoder: FakeDecoder) -> None:
     assert client.post("/transcribe", files={"audio_file": AUDIO}).status_code == 200
-    assert workers.uploads == [AUDIO]
+    assert decoder.uploads == [AUDIO]
+
+
+@pytest.mark.parametrize(
+    ("priority", "lane"), [(None, Lane.INTERACTIVE), ("normal", Lane.INTERACTIVE), ("low", Lane.BULK)]
+)
+def test_who_may_wait_says_so(client: TestClient, workers: FakeWorkers, priority: str | None, lane: Lane) -> None:
+    for more in ({}, {"stream": "true"}):
+        assert post(client, **({"priority": priority} if priority else {}), **more).status_code == 200
+    assert [work.lane for work in workers.works] == [lane, lane]
 
 
 def test_every_field_reaches_the_options(client: TestClient, workers: FakeWorkers) -> None:
@@ -290,7 +303,28 @@ def test_detection_among_some_languages(client: TestClient, workers: FakeWorkers
     assert isinstance(work, DetectWork)
     assert (work.languages, work.language_threshold) == (("de", "en"), 0.7)
     post(client, "/detect-language")
-    assert workers.works[1] == replace(work, path=workers.works[1].path, languages=(), language_threshold=0.0)
+    assert workers.works[1] == replace(work, audio=workers.works[1].audio, languages=(), language_threshold=0.0)
+
+
+def test_where_somebody_speaks(client: TestClient, workers: FakeWorkers) -> None:
+    answer = post(client, "/vad", vad_threshold="0.3")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "duration": 4.0,
+        "speech": [{"start": 0.5, "end": 1.5}, {"start": 2.0, "end": 3.25}],
+        "speech_s": 2.25,
+    }
+    post(client, "/vad")
+    assert [work.threshold for work in workers.works if isinstance(work, VadWork)] == [0.3, 0.5]
+    for fields, code, param in (
+        ({"vad_threshold": "0"}, "invalid_value", "vad_threshold"),
+        ({"vad_threshold": "loud"}, "invalid_value", "vad_threshold"),
+        ({"language": "de"}, "unsupported_parameter", "language"),
+        ({"model": "large-v9"}, "model_not_found", "model"),
+    ):
+        error = post(client, "/vad", **fields).json()["error"]
+        assert (error["code"], error["param"]) == (code, param)
+    assert len(workers.works) == 2
 
 
 def test_no_language_is_an_answer(client: TestClient, workers: FakeWorkers) -> None:
@@ -351,11 +385,18 @@ def test_an_error_in_the_middle_of_a_stream_is_an_event(
 def test_health_readiness_and_models(client: TestClient, workers: FakeWorkers) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "model": "base"}
-    assert client.get("/models").json() == {"models": [{"name": "base", "hash": "d01c", "languages": ["en", "de"]}]}
+    base = {"name": "base", "default": True, "state": "ready", "hash": "d01c", "languages": ["en", "de"]}
+    assert client.get("/models").json() == {"models": [base]}
+    assert client.post("/models/whisper-1/load").json() == base
+    assert client.post("/models/large-v9/load").json()["error"]["code"] == "model_not_found"
+    kept = client.post("/models/base/unload")
+    assert (kept.status_code, kept.json()["error"]["code"]) == (409, "model_is_default")
     workers.status = WorkerStatus(state=WorkerState.LOADING)
     workers.refusal = ApiError(503, "loading", "The model is being loaded.", retry_after_s=5)
     assert client.get("/healthz").status_code == 200
-    for answer in (client.get("/readyz"), client.get("/models"), post(client)):
+    (loading,) = client.get("/models").json()["models"]
+    assert (loading["state"], loading["hash"]) == ("loading", None)
+    for answer in (client.get("/readyz"), post(client)):
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "5"
         assert answer.json()["error"]["code"] == "loading"
@@ -378,12 +419,14 @@ def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
     assert "swagger" in client.get("/docs").text.lower()
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {
-        "/transcribe", "/translate", "/detect-language", "/healthz", "/readyz", "/models", "/v1/audio/transcriptions",
-        "/v1/audio/translations", "/v1/models", "/v1/models/{name}", "/asr",
+        "/transcribe", "/translate", "/detect-language", "/vad", "/healthz", "/readyz", "/models",
+        "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", "/v1/models/{name}", "/asr",
+        "/models/{name}/load", "/models/{name}/unload", "/capacity", "/metrics",
+        "/jobs", "/jobs/{id}", "/jobs/{id}/result", "/jobs/{id}/events",
     }  # fmt: skip
     form = paths["/transcribe"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["file"]["format"] == "binary"
-    assert form["required"] == ["file"]
+    assert "required" not in form  # a url may stand in for the file
     assert "$ref" not in json.dumps(form)
     assert all(field["description"] for field in form["properties"].values())
     assert form["properties"]["response_format"]["enum"] == [
@@ -393,5 +436,5 @@ def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
     assert form["properties"]["clip_timestamps"]["type"] == "string"
     assert form["properties"]["hotwords"]["type"] == "array"
     detection = paths["/detect-language"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(detection["properties"]) == {"file", "model", "languages", "language_threshold", "encode"}
+    assert set(detection["properties"]) == {"file", "model", "url", "languages", "language_threshold", "encode"}
     assert all(field["description"] for field in detection["properties"].values())

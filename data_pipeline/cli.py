@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from asr.errors import AuricleError
+from data_pipeline.errors import PipelineError
+from data_pipeline.executors import Executor, ExecutorName, LocalExecutor, RayExecutor, Resources, SlurmExecutor
 
 if TYPE_CHECKING:
     from data_pipeline.chunks import ChunkSummary
@@ -26,7 +28,7 @@ app = typer.Typer(
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a parameter)
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; see below.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Each recipe and seed has a folder of its own in it.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped or killed.")] = False,
@@ -35,8 +37,15 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides what is drawn: silence, timestamps, previous text.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; as many as there are CPUs if not given.")
+        int | None,
+        typer.Option(min=1, help="Chunks at a time; as many as there are CPUs, or as the cluster gives, if not given."),
     ] = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Who does the chunks.")] = ExecutorName.LOCAL,
+    partition: Annotated[str | None, typer.Option(metavar="NAME", help="Of Slurm.")] = None,
+    time_limit: Annotated[str, typer.Option(metavar="HH:MM:SS", help="Of a chunk, for Slurm.")] = "04:00:00",
+    memory: Annotated[int, typer.Option(min=1, metavar="GB", help="For each CPU that a cluster is asked for.")] = 2,
+    model_cpus: Annotated[int, typer.Option(min=1, help="For a chunk that the model hears, of a cluster.")] = 1,
+    model_gpus: Annotated[int, typer.Option(min=0, help="The same of GPUs.")] = 0,
 ) -> None:
     """Read sources, drop what is no training data, write shards.
 
@@ -44,6 +53,8 @@ def run(
       auricle-data run recipe.toml --out out/data
       auricle-data run recipe.toml --out out/data --dry-run 20
       auricle-data run recipe.toml --out out/data --resume
+      auricle-data run recipe.toml --out /shared/data --executor slurm --partition cpu --model-cpus 8
+      RAY_ADDRESS=auto auricle-data run recipe.toml --out /shared/data --executor ray
 
     A recipe names sources, and what differs from the defaults:
 
@@ -66,7 +77,8 @@ def run(
 
     DIR/RUN has shards/*.tar, manifest.jsonl (a line an example), drops.jsonl (a line for everything left out, with
     reason, value and limit), funnel.json, contamination.json and report.html. The same recipe and seed give the same
-    bytes, whatever the number of workers.
+    bytes, whatever the number of workers and whoever they are. Clusters see recipe, sources, models and DIR under the
+    same paths as this machine; Ray is the cluster of RAY_ADDRESS, or this machine.
 
     Exit code: 0; 1 for a recipe or a source that cannot be used.
     """
@@ -74,9 +86,20 @@ def run(
         from data_pipeline.recipe import read_recipe
         from data_pipeline.running import RunPlan, run_recipe
 
+        resources = Resources(memory_per_cpu_gb=memory, model_cpus=model_cpus, model_gpus=model_gpus)
+        who: Executor
+        match executor:
+            case ExecutorName.LOCAL:
+                who = LocalExecutor(workers or os.cpu_count() or 1)
+            case ExecutorName.RAY:
+                who = RayExecutor(workers, resources)
+            case ExecutorName.SLURM:
+                if partition is None:
+                    raise PipelineError("--executor slurm: got no --partition, expected one of those of `sinfo`")
+                who = SlurmExecutor(workers, partition, time_limit, resources)
         plan = RunPlan(recipe=read_recipe(recipe), seed=seed, first_items=dry_run)
         with ProgressBar() as progress:
-            folder = run_recipe(plan, out, n_workers=workers or os.cpu_count() or 1, resume=resume, progress=progress)
+            folder = run_recipe(plan, out, executor=who, resume=resume, progress=progress)
     typer.echo(folder.path)
 
 

@@ -5,6 +5,7 @@ digits, so that a last bit decides nothing. Knows no decoder: ``Listener`` does.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Protocol
 
 from asr.audio import Waveform
@@ -18,7 +19,7 @@ from data_pipeline.recipe import ModelChoice, Recipe
 from data_pipeline.storage import read_lines, record_from_json, write_lines
 from data_pipeline.types import Cue, Drop, Record, SpokenLanguage
 
-__all__ = ["Listener", "ModelListener", "hear_chunk"]
+__all__ = ["Listener", "ModelListener", "hear_chunk", "hear_with_model"]
 
 
 class Listener(Protocol):
@@ -41,6 +42,16 @@ class ModelListener:
         options = TranscribeOptions(beam_size=1, temperatures=(0.0,), word_timestamps=True)
         for transcript in self._transcriber.transcribe_many(recordings, options):
             yield (None, None) if isinstance(transcript, AuricleError) else (_spoken(transcript), _words(transcript))
+
+
+def hear_with_model(number: int, folder: RunFolder, recipe: Recipe, choice: ModelChoice) -> ChunkSummary:
+    """``hear_chunk`` with a model that this process loads once."""
+    return hear_chunk(number, folder, recipe, _model(choice))
+
+
+@cache
+def _model(choice: ModelChoice) -> ModelListener:
+    return ModelListener(choice)
 
 
 def hear_chunk(number: int, folder: RunFolder, recipe: Recipe, listener: Listener) -> ChunkSummary:

@@ -1,13 +1,14 @@
 """A run, from a recipe to shards. In: recipe, seed, folder. Out: the folder of the run, finished.
 
 Steps: ``plan`` lists the sources, ``screen`` and ``pack`` do chunks side by side, ``duplicates`` between them looks at
-all, and a model, where one is asked, hears what is left, in this process. Every file is whole or absent and is made of
-the files before it alone, so that a run that was killed continues where it was, and the number of workers decides
-nothing. Knows no terminal: progress is told to whoever asks.
+all, and a model, where one is asked, hears what is left. Every file is whole or absent and is made of the files before
+it alone, so that a run that was killed continues where it was, and who does its chunks decides nothing. Knows no
+terminal: progress is told to whoever asks.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,10 +18,11 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from data_pipeline.chunks import ChunkSummary, RunFolder
+from data_pipeline.chunks import ChunkSummary, RunFolder, Step
 from data_pipeline.errors import PipelineError
 from data_pipeline.evaluation import read_evaluation
-from data_pipeline.hearing import ModelListener, hear_chunk
+from data_pipeline.executors import Executor
+from data_pipeline.hearing import hear_with_model
 from data_pipeline.packing import pack_chunk
 from data_pipeline.readers import list_audiofolder, list_folder, list_nemo, list_tars
 from data_pipeline.recipe import Recipe, SourceChoice
@@ -29,11 +31,11 @@ from data_pipeline.stages.duplicates import Fingerprint, find_duplicates
 from data_pipeline.storage import UNFINISHED, read_lines, to_json, whole_file, write_lines
 from data_pipeline.summing_up import sum_up
 from data_pipeline.types import Item, Origin
-from data_pipeline.workers import run_chunks
 
 __all__ = ["Progress", "RunPlan", "run_recipe"]
 
 FORMAT = 1  # of the run's files; part of what names a run
+WATCH_S = 0.3
 
 
 class Progress(Protocol):
@@ -72,38 +74,92 @@ class RunPlan:
         return RunFolder(out / hashlib.sha256(to_json(self.config)).hexdigest()[:12])
 
 
-def run_recipe(plan: RunPlan, out: Path, *, n_workers: int, resume: bool, progress: Progress) -> RunFolder:
+def run_recipe(plan: RunPlan, out: Path, *, executor: Executor, resume: bool, progress: Progress) -> RunFolder:
     """Do everything that is not done yet. Raises PipelineError about sources and folders, OSError."""
     folder = plan.folder(out)
     with _locked(folder, resume):
         with whole_file(folder.path / "run.json") as file:
             file.write(to_json(plan.config) + b"\n")
         n_chunks = _plan(plan, folder)
-        seconds: dict[str, float] = {}
-
-        def each_chunk(step: str, output: str, do: Callable[[int], ChunkSummary], n_workers: int) -> None:
-            pending = [number for number in range(n_chunks) if not folder.chunk(output, number).exists()]
-            progress.start(step, n_chunks, n_chunks - len(pending))
-            for summary in run_chunks(pending, do, n_workers):
-                for stage, taken_s in summary.seconds.items():
-                    seconds[stage] = seconds.get(stage, 0.0) + taken_s
-                progress.advance(summary)
-
-        recipe = plan.recipe
-        each_chunk("screening", "screened", partial(screen_chunk, folder=folder, recipe=recipe), n_workers)
-        _find_duplicates(folder, n_chunks)
-        if recipe.model is not None:
-            hear = partial(hear_chunk, folder=folder, recipe=recipe, listener=ModelListener(recipe.model))
-            each_chunk("hearing", "heard", hear, 1)
-        pack = partial(pack_chunk, folder=folder, recipe=recipe, seed=plan.seed)
-        each_chunk("packing", "packed", pack, n_workers)
+        steps = _steps(plan, folder)
+        for step in steps:
+            if step.output != "screened":
+                _find_duplicates(folder, n_chunks)
+            _do(step, n_chunks, executor, progress)
         progress.start("report", 1, 0)
-        sum_up(folder, n_chunks, recipe)
+        sum_up(folder, n_chunks, plan.recipe)
         from data_pipeline.report import write_report  # plots take a second to import
 
         write_report(folder, n_chunks)
-        write_lines(folder.path / "seconds.json", [seconds])
+        write_lines(folder.path / "seconds.json", [_seconds(steps, n_chunks)])
     return folder
+
+
+def _steps(plan: RunPlan, folder: RunFolder) -> list[Step]:
+    recipe = plan.recipe
+    screen = partial(screen_chunk, folder=folder, recipe=recipe)
+    pack = partial(pack_chunk, folder=folder, recipe=recipe, seed=plan.seed)
+    steps = [Step(name="screening", output="screened", do=screen, folder=folder)]
+    if recipe.model is not None:
+        hear = partial(hear_with_model, folder=folder, recipe=recipe, choice=recipe.model)
+        steps.append(Step(name="hearing", output="heard", do=hear, folder=folder, takes_machine=True))
+    return [*steps, Step(name="packing", output="packed", do=pack, folder=folder)]
+
+
+def _do(step: Step, n_chunks: int, executor: Executor, progress: Progress) -> None:
+    """All chunks of a step that are not done yet. Raises PipelineError where one fails."""
+    pending = [number for number in range(n_chunks) if not step.is_done(number)]
+    progress.start(step.name, n_chunks, n_chunks - len(pending))
+    if not pending:
+        return
+    for number in pending:
+        step.folder.failure(step.output, number).unlink(missing_ok=True)
+    with _watched(step, pending, progress):
+        executor.run(step, pending)
+    for number in pending:
+        if not step.is_done(number):
+            failure = step.folder.failure(step.output, number)
+            reason = failure.read_text(encoding="utf-8").strip() if failure.exists() else "nobody did it"
+            raise PipelineError(
+                f"{step.name}, chunk {number}: {reason.splitlines()[-1]}; continue with --resume when that is mended, "
+                f"more is in {failure.parent} and {step.folder.path / 'executor'}"
+            )
+
+
+@contextmanager
+def _watched(step: Step, numbers: list[int], progress: Progress) -> Iterator[None]:
+    """Tell of chunks when their summaries are there, whoever does them and wherever."""
+    folder = step.folder.summary(step.output, 0).parent
+    untold = {step.folder.summary(step.output, number).name: number for number in numbers}
+
+    def look() -> None:
+        for name in sorted(untold.keys() & {path.name for path in folder.iterdir()}) if folder.exists() else ():
+            progress.advance(step.summary(untold.pop(name)))
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_S):
+            look()
+
+    for name in untold:  # of a chunk that an earlier run did not finish
+        (folder / name).unlink(missing_ok=True)
+    is_over = threading.Event()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+        look()
+
+
+def _seconds(steps: Iterable[Step], n_chunks: int) -> Mapping[str, float]:
+    """Of all chunks, whoever did them and in whichever run."""
+    total = ChunkSummary()
+    for step in steps:
+        for number in range(n_chunks):
+            total.add(step.summary(number))
+    return total.seconds
 
 
 @contextmanager

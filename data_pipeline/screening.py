@@ -1,6 +1,7 @@
 """What can be said of a recording alone. In: a chunk of the plan. Out: its records, repaired, or why they are dropped.
 
-A chunk's file is written last and whole, so that a chunk is done or is not.
+A chunk's file is written last and whole, so that a chunk is done or is not. Which item is being opened stands in a file
+meanwhile: a decoder may take the whole process with it, and ``guarding`` wants to know at which.
 """
 
 from dataclasses import asdict
@@ -29,16 +30,25 @@ def screen_chunk(number: int, folder: RunFolder, recipe: Recipe) -> ChunkSummary
     """Plan → a line for every item: a record with its fingerprint, or a drop with its stage."""
     summary = ChunkSummary()
     reader = AudioReader(recipe.audio)
+    deadly = {line["place"] for line in read_lines(folder.deadly(number))} if folder.deadly(number).exists() else set()
+    begun = folder.begun(number)
+    begun.parent.mkdir(parents=True, exist_ok=True)
     lines = []
-    for fields in read_lines(folder.chunk("plan", number)):
-        lines.append(_screen(item_from_json(fields), reader, recipe, summary))
+    for place, fields in enumerate(read_lines(folder.chunk("plan", number))):
+        item = item_from_json(fields)
+        if place in deadly:
+            lines.append(_about(item) | drop_fields("audio", Drop(reason="decoder_died")))
+        else:
+            begun.write_text(str(place), encoding="ascii")
+            lines.append(_screen(item, reader, recipe, summary))
         summary.count(lines[-1])
+    begun.unlink(missing_ok=True)
     write_lines(folder.chunk("screened", number), lines)
     return summary
 
 
 def _screen(item: Item, reader: AudioReader, recipe: Recipe, summary: ChunkSummary) -> dict[str, Any]:
-    line: dict[str, Any] = {"id": item.id, "source": item.source, "licence": item.licence}
+    line = _about(item)
     if item.refused or item.audio is None:
         return line | drop_fields("list", item.refused or Drop(reason="missing_audio"))
     with summary.timed("captions"):
@@ -70,6 +80,10 @@ def _screen(item: Item, reader: AudioReader, recipe: Recipe, summary: ChunkSumma
         record = outcome
     with summary.timed("duplicates"):
         return line | {"record": record, "fingerprint": asdict(fingerprint(record))}
+
+
+def _about(item: Item) -> dict[str, Any]:
+    return {"id": item.id, "source": item.source, "licence": item.licence}
 
 
 def _stages(recipe: Recipe) -> list[tuple[str, Stage]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -30,7 +31,7 @@ UNFINISHED = ".unfinished-"  # begins the names of files that a kill may leave
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that is there when the block ends well, and not before; kills leave the old one, or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f"{UNFINISHED}{path.name}.{os.getpid()}")
+    written = path.with_name(f"{UNFINISHED}{path.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         with written.open("wb") as file:
             yield file

@@ -1,11 +1,30 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from asr.audio import SAMPLE_RATE
+from data_pipeline.chunks import ChunkSummary, Step
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def start(self, step: str, n_chunks: int, n_done: int) -> None:
+        self.step = step
+
+    def advance(self, summary: ChunkSummary) -> None:
+        assert summary.n_items or summary.audio_s == 0
+
+
+class InThisProcess:
+    """An executor without any process."""
+
+    def run(self, step: Step, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            step.run(number)
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -74,3 +93,10 @@ def make_heap(folder: Path, n_talks: int = 6) -> Path:
         'language = "en"\n[evaluation]\nsuites = ["development"]\ndata = "corpus"\n[segments]\nsilence_share = 0.5\n'
     )
     return recipe
+
+
+def contents(run: Path) -> Mapping[str, bytes]:
+    """What a run's folder has by name, but for how long it took and who did it."""
+    files = {path.relative_to(run): path for path in run.rglob("*") if path.is_file()}
+    apart = {"seconds.json", "run.lock", "summaries", "executor"}
+    return {name.as_posix(): path.read_bytes() for name, path in files.items() if name.parts[0] not in apart}

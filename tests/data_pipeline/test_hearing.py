@@ -3,11 +3,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from heap_making import make_heap
+from heap_making import InThisProcess, Silent, make_heap
 
 from asr.audio import Waveform
-from data_pipeline import running
-from data_pipeline.chunks import ChunkSummary
+from data_pipeline import hearing
 from data_pipeline.recipe import ModelChoice, read_recipe
 from data_pipeline.running import RunPlan, run_recipe
 from data_pipeline.types import Cue, SpokenLanguage
@@ -26,14 +25,6 @@ class DeafListener:
             yield (SpokenLanguage(language="de", probability=0.9), ()) if number % 2 else (None, None)
 
 
-class Silent:
-    def start(self, step: str, n_chunks: int, n_done: int) -> None:
-        self.step = step
-
-    def advance(self, summary: ChunkSummary) -> None:
-        assert summary.audio_s >= 0
-
-
 def test_the_model_hears_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     listeners: list[DeafListener] = []
 
@@ -41,11 +32,12 @@ def test_the_model_hears_what_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
         listeners.append(DeafListener(choice))
         return listeners[-1]
 
-    monkeypatch.setattr(running, "ModelListener", listen)
+    monkeypatch.setattr(hearing, "ModelListener", listen)
+    hearing._model.cache_clear()
     recipe = make_heap(tmp_path)
     recipe.write_text(f'{recipe.read_text()}[model]\nname = "base"\n')
     plan = RunPlan(recipe=read_recipe(recipe))
-    folder = run_recipe(plan, tmp_path / "out", n_workers=1, resume=False, progress=Silent()).path
+    folder = run_recipe(plan, tmp_path / "out", executor=InThisProcess(), resume=False, progress=Silent()).path
     assert [listener.name for listener in listeners] == ["base"]
     # The copy, and five talks; what is dropped before is not listened to.
     assert listeners[0].heard_s == [34.0] * 6

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heap_making import SENTENCES, write_audio
+from heap_making import SENTENCES, InThisProcess, Silent, write_audio
 
-from data_pipeline.chunks import ChunkSummary
 from data_pipeline.errors import PipelineError
 from data_pipeline.judging import judge
 from data_pipeline.planting import DEFECTS, plant
@@ -44,21 +43,17 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
     return found
 
 
-class Silent:
-    def start(self, step: str, n_chunks: int, n_done: int) -> None:
-        self.step = step
-
-    def advance(self, summary: ChunkSummary) -> None:
-        assert summary.n_items
-
-
 def test_filters_that_need_no_model_find_what_was_planted(clips: list[Utterance], tmp_path: Path):
     truth = plant(clips, tmp_path, seed=0, share=0.05)
     assert {each.defect for each in truth} <= DEFECTS.keys()
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('[model]\nname = "base"\n', ""))
     run = run_recipe(
-        RunPlan(recipe=read_recipe(recipe)), tmp_path / "runs", n_workers=1, resume=False, progress=Silent()
+        RunPlan(recipe=read_recipe(recipe)),
+        tmp_path / "runs",
+        executor=InThisProcess(),
+        resume=False,
+        progress=Silent(),
     ).path
     judgement = judge(tmp_path, run)
     for kind in ("upper_case", "lower_case", "no_punctuation", "late_captions", "truncated_audio"):

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from asr.engine_counts import EngineCounts
 from server.messages import Beat, FromWorker, LoadFailed, ModelInfo, OfJob, Ready, StreamReport, ToWorker
+from server.waiting import is_set_within
 from server.worker import BEAT_S, Place, RecognizerFactory
 from server.worker_process import EXIT_PATIENCE_S, WorkerProcess
 
@@ -127,7 +128,7 @@ class WorkerSeat:
             was_ready = self.state is WorkerState.READY
             failures = 0 if was_ready else failures + 1
             self._on_death(process.exit_code, was_ready=was_ready, pause_s=_pause_s(failures))
-            await _wait_until(self._stopping, _pause_s(failures))
+            await is_set_within(self._stopping, _pause_s(failures))
             if failures and not self._stopping.is_set():
                 logger.info("loading the model again, attempt %d", failures + 1)
 
@@ -135,7 +136,7 @@ class WorkerSeat:
         """Until it is gone; one that gives no sign of life is ended."""
         while not process.gone.is_set():
             looked_at = time.monotonic()
-            await _wait_until(process.gone, BEAT_S)
+            await is_set_within(process.gone, BEAT_S)
             now = time.monotonic()
             if now - looked_at > 2 * BEAT_S:
                 self._heard_at = now  # this process itself was held up, and has not read what lies in the pipe
@@ -180,11 +181,3 @@ class WorkerSeat:
 def _pause_s(failures: int) -> float:
     """None after a death at work; then 1, 2, 4 ... seconds, so that a model that never loads does not spin."""
     return min(LONGEST_PAUSE_S, 2.0 ** (failures - 1)) if failures else 0.0
-
-
-async def _wait_until(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -12,6 +12,7 @@ from server.errors import ApiError, error_answer
 from server.jobs.answers import ProgressAnswer, job_answer, progress_answer
 from server.jobs.store import Job, JobStatus, JobStore
 from server.responses import Presentation, segment_body, server_sent_event
+from server.waiting import is_set_within
 
 __all__ = ["Bells", "job_events"]
 
@@ -75,7 +76,7 @@ async def job_events(
                     return
                 if bells.are_closed:
                     return
-                if not await _is_set_within(news, KEEP_ALIVE_S):
+                if not await is_set_within(news, KEEP_ALIVE_S):
                     yield b": keep-alive\n\n"
         except ApiError as error:
             yield _error_event(error, job)
@@ -98,12 +99,3 @@ async def _last_event(store: JobStore, job: Job) -> bytes:
 
 def _error_event(error: ApiError, job: Job) -> bytes:
     return server_sent_event("error", error_answer(error, job.request_id).model_dump())
-
-
-async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

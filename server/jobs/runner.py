@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from asr.errors import AuricleError
@@ -28,6 +28,7 @@ from server.messages import TranscribeWork
 from server.models import UNLOADED, Workers
 from server.pool_types import DecodedWindow, Result, Update
 from server.responses import Answered
+from server.waiting import is_set_within
 from server.worker_seat import WorkerState
 
 __all__ = ["JobLimits", "JobRunner", "JobTools"]
@@ -106,9 +107,7 @@ class JobRunner:
                     pass
             except ApiError:
                 logger.debug("no job can be claimed; trying again")  # the store has logged why
-            with suppress(TimeoutError):  # wait_for of Python 3.11 loses a cancellation that comes with the event
-                async with asyncio.timeout(POLL_S):
-                    await self._woken.wait()
+            await is_set_within(self._woken, POLL_S)
 
     async def _claim(self) -> bool:
         # A model that is being loaded, or cannot be, keeps no place from the others.

@@ -13,7 +13,6 @@ import json
 import logging
 import time
 from collections.abc import Collection
-from contextlib import suppress
 
 import httpx
 
@@ -22,6 +21,7 @@ from server.jobs.answers import job_state
 from server.jobs.store import Delivery, Job, JobStore
 from server.outbound import Destination, new_client, opened, parsed_url, resolve_public
 from server.settings import WEBHOOK_SECRET_PREFIX
+from server.waiting import is_set_within
 
 __all__ = ["WebhookSender", "signature", "webhook_destination"]
 
@@ -94,9 +94,7 @@ class WebhookSender:
                     task.add_done_callback(self._sending.discard)
             except ApiError:
                 logger.debug("no delivery can be claimed; trying again")  # the store has logged why
-            with suppress(TimeoutError):  # wait_for of Python 3.11 loses a cancellation that comes with the event
-                async with asyncio.timeout(POLL_S):
-                    await self._woken.wait()
+            await is_set_within(self._woken, POLL_S)
 
     async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery, secret: str) -> None:
         try:

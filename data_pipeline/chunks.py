@@ -36,6 +36,10 @@ class RunFolder:
         """A chunk's examples."""
         return self.path / "shards" / f"{number:05d}.tar"
 
+    def shar(self, number: int) -> tuple[Path, Path]:
+        """The same for lhotse: cuts and recordings."""
+        return self.path / "shar" / f"cuts.{number:05d}.jsonl.gz", self.path / "shar" / f"recording.{number:05d}.tar"
+
     @property
     def evaluation(self) -> Path:
         """Texts that are evaluated on."""

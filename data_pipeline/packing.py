@@ -5,16 +5,21 @@ written after the shard, and both whole.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asr.audio import SAMPLE_RATE
 from data_pipeline.audio import AudioReader, samples_sha256
 from data_pipeline.chunks import ChunkSummary, RunFolder, drop_fields
 from data_pipeline.evaluation import load_index
 from data_pipeline.recipe import Recipe
+from data_pipeline.shar import SharWriter
 from data_pipeline.shards import ShardWriter
 from data_pipeline.stages.agreement import agree_document, agree_window, document_errors
 from data_pipeline.stages.contamination import drop_contaminated
@@ -32,8 +37,11 @@ def pack_chunk(number: int, folder: RunFolder, recipe: Recipe, seed: int) -> Chu
     stages = [*early_stages(number, folder, recipe), *_late_stages(recipe)]
     heard = _heard(number, folder, recipe)
     lines = []
-    with whole_file(folder.shard(number)) as file:
-        packer = _Packer(number, stages, recipe, seed, ShardWriter(file))
+    with ExitStack() as files:
+        shard = ShardWriter(files.enter_context(whole_file(folder.shard(number))))
+        places = folder.shar(number) if recipe.lhotse_shar else ()
+        shar = SharWriter(*(files.enter_context(whole_file(path)) for path in places)) if places else None
+        packer = _Packer(number, stages, recipe, seed, _Writers(shard, shar))
         for line in read_lines(folder.chunk("screened", number)):
             packer.summary.count(line)
             fields = {name: value for name, value in line.items() if name not in ("record", "fingerprint")}
@@ -41,7 +49,7 @@ def pack_chunk(number: int, folder: RunFolder, recipe: Recipe, seed: int) -> Chu
                 record = record_from_json(line["record"])
                 fields |= packer.pack(replace(record, **heard.get(record.id, {})))
             lines.append(fields)
-        packer.shard.close()
+        packer.writers.close()
     write_lines(folder.chunk("packed", number), lines)
     return packer.summary
 
@@ -67,10 +75,10 @@ class _Packer:
     """One chunk's records, one after the other."""
 
     def __init__(
-        self, number: int, stages: list[tuple[str, Stage]], recipe: Recipe, seed: int, shard: ShardWriter
+        self, number: int, stages: list[tuple[str, Stage]], recipe: Recipe, seed: int, writers: "_Writers"
     ) -> None:
         self.summary = ChunkSummary()
-        self.shard = shard
+        self.writers = writers
         self._number = number
         self._stages = stages
         self._recipe = recipe
@@ -111,17 +119,39 @@ class _Packer:
             if isinstance(window, CutWindow):
                 lines.append(window)
                 continue
-            key = f"{self._number:05d}-{self.shard.n_examples:05d}"
+            key = f"{self._number:05d}-{self.writers.shard.n_examples:05d}"
             fields = _example_fields(record, window)
-            self.shard.add(key, samples[round(window.start * SAMPLE_RATE) : round(window.end * SAMPLE_RATE)], fields)
+            self.writers.add(key, samples[round(window.start * SAMPLE_RATE) : round(window.end * SAMPLE_RATE)], fields)
             lines.append({"key": key, "next_start": window.next_start, **fields})
         return {"language": record.language, "task": record.task, "windows": lines, **_errors(record)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    """A chunk's examples in every format that the recipe asks for."""
+
+    shard: ShardWriter
+    shar: SharWriter | None
+
+    def add(self, key: str, samples: NDArray[np.float32], fields: Mapping[str, Any]) -> None:
+        flac = self.shard.add(key, samples, fields)
+        if self.shar:
+            self.shar.add(key, flac, len(samples), fields)
+
+    def close(self) -> None:
+        self.shard.close()
+        if self.shar:
+            self.shar.close()
 
 
 def _example_fields(record: Record, window: Window) -> dict[str, Any]:
     """What training is told of a window; times are seconds from the window's start, ``start`` the recording's."""
     start = window.start
-    cues = [(round(cue.start - start, 3), round(cue.end - start, 3), cue.text) for cue in window.cues]
+    # Objects, no triples: Arrow, and so Hugging Face's readers, has lists of one type only.
+    cues = [
+        {"start": round(cue.start - start, 3), "end": round(cue.end - start, 3), "text": cue.text}
+        for cue in window.cues
+    ]
     return {
         "record": record.id,
         "source": record.source,

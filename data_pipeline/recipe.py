@@ -2,6 +2,7 @@
 
 skip = ["repeats"]                 # stages to leave out
 chunk_items = 64                   # recordings done, and written, together
+lhotse_shar = true                 # the examples once more, as lhotse reads them
 
 [[sources]]
 name = "talks"                     # part of every id
@@ -96,6 +97,8 @@ class Recipe:
     """None: no model is asked; which language is spoken, the source says, or the text."""
     skip: tuple[str, ...] = ()
     chunk_items: int = 64
+    lhotse_shar: bool = False
+    """Write the examples once more, for lhotse."""
     audio: AudioLimits = field(default_factory=AudioLimits)
     machine: MachineLimits = field(default_factory=MachineLimits)
     repeats: RepeatLimits = field(default_factory=RepeatLimits)

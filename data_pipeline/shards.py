@@ -16,30 +16,39 @@ from asr.audio import SAMPLE_RATE
 from asr.shards import AUDIO, FIELDS
 from data_pipeline.storage import to_json
 
-__all__ = ["ShardWriter", "encode_flac"]
+__all__ = ["ShardWriter", "add_member", "encode_flac", "open_tar"]
 
 
 class ShardWriter:
     """Appends examples to a file opened for writing; ``close`` ends the tar, not the file."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed below)
+        self._tar = open_tar(file)
         self.n_examples = 0
 
-    def add(self, key: str, samples: NDArray[np.float32], fields: Mapping[str, Any]) -> None:
-        """One example; the key has no dot, since WebDataset ends it at the first one."""
-        self._member(key + AUDIO, encode_flac(samples))
-        self._member(key + FIELDS, to_json(fields))
+    def add(self, key: str, samples: NDArray[np.float32], fields: Mapping[str, Any]) -> bytes:
+        """One example; the key has no dot, since WebDataset ends it at the first one. Returns the audio as written."""
+        flac = encode_flac(samples)
+        add_member(self._tar, key + AUDIO, flac)
+        add_member(self._tar, key + FIELDS, to_json(fields))
         self.n_examples += 1
+        return flac
 
     def close(self) -> None:
         """Write the end of the tar."""
         self._tar.close()
 
-    def _member(self, name: str, data: bytes) -> None:
-        member = tarfile.TarInfo(name)  # time, owner and group are 0, the mode 0644
-        member.size = len(data)
-        self._tar.addfile(member, io.BytesIO(data))
+
+def open_tar(file: BinaryIO) -> tarfile.TarFile:
+    """A tar to write into a file, which stays open when the tar is closed."""
+    return tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)
+
+
+def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """One file of which only name and bytes can differ: time, owner and group are 0, the mode 0644."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
 
 
 def encode_flac(samples: NDArray[np.float32]) -> bytes:

@@ -62,7 +62,7 @@ def _proof(folder: RunFolder, n_chunks: int) -> Mapping[str, Any]:
         for window in line.get("windows", ()):
             if "drop" not in window:
                 n_windows += 1
-                match = find_match([text for _, _, text in window["cues"]] or [window["text"]], index)
+                match = find_match([cue["text"] for cue in window["cues"]] or [window["text"]], index)
                 if match:
                     left.append({"key": window["key"], "words": match.words, "evaluation": match.where})
     return {

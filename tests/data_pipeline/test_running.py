@@ -63,7 +63,7 @@ def test_the_loader_reads_what_the_manifest_says(finished: Path):
         assert example.fields == known
         assert example.waveform.duration == pytest.approx(line["duration"], abs=1e-3)
         assert (line["licence"], line["source"]) == ("CC0-1.0", "talks")
-    said = {text for example in examples for _, _, text in example.fields["cues"]}
+    said = {cue["text"] for example in examples for cue in example.fields["cues"]}
     assert said == {text for voice in range(6) for _, _, text in talk(voice)}
 
 

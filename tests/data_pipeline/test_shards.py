@@ -12,7 +12,7 @@ from asr.shards import read_shard
 from data_pipeline.shards import ShardWriter, encode_flac
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
-FIELDS = {"text": 'Grüße, 世界 \\ "', "cues": [[0.0, 1.0, "Grüße"]], "language": None}
+FIELDS = {"text": 'Grüße, 世界 \\ "', "cues": [{"start": 0.0, "end": 1.0, "text": "Grüße"}], "language": None}
 
 
 def write(path: Path) -> Path:

@@ -1,0 +1,79 @@
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heap_making import make_heap, srt, talk, write_audio
+
+from asr.shards import read_shard
+from data_pipeline.chunks import ChunkSummary
+from data_pipeline.recipe import read_recipe
+from data_pipeline.running import RunPlan, run_recipe
+
+
+class Silent:
+    def start(self, step: str, n_chunks: int, n_done: int) -> None:
+        self.step = step
+
+    def advance(self, summary: ChunkSummary) -> None:
+        assert summary.n_items
+
+
+def run(recipe: Path, out: Path, *, n_workers: int = 1, resume: bool = False) -> Path:
+    plan = RunPlan(recipe=read_recipe(recipe))
+    return run_recipe(plan, out, n_workers=n_workers, resume=resume, progress=Silent()).path
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = make_heap(tmp_path_factory.mktemp("heap"))
+    late = write_audio(recipe.parent / "heap/late.wav", 65.0, 200)  # nobody speaks in its second half
+    late.with_suffix(".srt").write_text(srt(talk(200)))
+    text = recipe.read_text().replace("silence_share = 0.5", "silence_share = 1.0")
+    recipe.write_text(f"lhotse_shar = true\n{text}")
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(recipe, tmp_path_factory.mktemp("finished"))
+
+
+def test_lhotse_reads_what_the_manifest_says(finished: Path):
+    from lhotse import CutSet
+
+    manifest = [json.loads(line) for line in (finished / "manifest.jsonl").read_text().splitlines()]
+    examples = [example for shard in sorted((finished / "shards").iterdir()) for example in read_shard(shard)]
+    cuts = list(CutSet.from_shar(in_dir=finished / "shar"))
+    assert [cut.id for cut in cuts] == [line["key"] for line in manifest]
+    assert not all(line["text"] for line in manifest)  # silence is among them
+    for cut, line, example in zip(cuts, manifest, examples, strict=True):
+        said = [(supervision.text, supervision.language) for supervision in cut.supervisions]
+        assert said == ([(line["text"], line["language"])] if line["text"] else [])
+        assert cut.record_start == line["start"]
+        names = ("task", "licence", "source", "record", "cues", "partial_start", "previous_text", "use_timestamps")
+        assert {name: cut.custom[name] for name in names} == {name: line[name] for name in names}
+        samples = cut.load_audio()
+        assert np.array_equal(samples, example.waveform.samples[np.newaxis])
+        assert cut.duration == samples.shape[1] / cut.sampling_rate
+
+
+def test_the_same_bytes_whatever_the_number_of_workers_and_after_a_stop(finished: Path, recipe: Path, tmp_path: Path):
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (folder / "shar").iterdir()}
+
+    again = run(recipe, tmp_path, n_workers=2)
+    first = contents(finished)
+    assert len(first) == 2 * len(list((finished / "shards").iterdir()))
+    assert contents(again) == first
+    (again / "packed/00001.jsonl").unlink()
+    (again / "shar/cuts.00001.jsonl.gz").unlink()
+    assert contents(run(recipe, tmp_path, resume=True)) == first
+
+
+def test_the_header_of_the_cuts_has_no_time_and_no_name(finished: Path):
+    data = (finished / "shar/cuts.00000.jsonl.gz").read_bytes()
+    assert data[3:8] == bytes(5)  # flags (a name, a comment) and mtime, RFC 1952
+    assert b"unfinished" not in data[:40]
+    assert gzip.decompress(data).startswith(b'{"id": "00000-00000"')

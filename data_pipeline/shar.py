@@ -1,8 +1,7 @@
 """Lhotse Shar, written. In: examples as their shard has them. Out: a chunk's cuts and recordings, equal to the byte.
 
-Lhotse reads a folder of such pairs as ``CutSet.from_shar``; ``tests/data_pipeline/test_shar.py`` does. The layout is
-that of lhotse 1.33: a cut a line, and for each cut its FLAC and then its manifest in a tar. Knows no lhotse, since the
-format is little and the package brings much.
+Lhotse reads a folder of such pairs as ``CutSet.from_shar(in_dir=…)``. The layout is that of lhotse 1.33: a cut a line,
+and for each cut its FLAC and then its manifest in a tar. Knows no lhotse: the format is little, the package is much.
 """
 
 import gzip

@@ -184,7 +184,7 @@ def _read(path: Path) -> Iterator[_Undecoded]:
     audio: tuple[str, bytes] | None = None
     with path.open("rb") as file:
         try:
-            with tarfile.open(fileobj=file, mode="r|") as tar:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
                 for member in tar:
                     where = f"{path}, {member.name}"
                     key, data = _member(tar, member, audio[0] if audio else None, where)
@@ -193,6 +193,9 @@ def _read(path: Path) -> Iterator[_Undecoded]:
                     else:
                         yield _Undecoded(key, audio[1], data, where)
                         audio = None
+                file.seek(tar.offset)
+                if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any other for the end too
+                    raise ShardError(f"{where}: followed by no header and no end; expected a whole tar")
         except (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError) as error:
             raise ShardError(f"{where}: {error}; expected a tar of {AUDIO} and {FIELDS} files") from error
     if audio:

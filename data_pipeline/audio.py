@@ -54,6 +54,8 @@ class AudioReader:
             return Drop(reason=error.code, value=str(error)[:200], limit=_limit(error.code, self.limits))
         except OSError as error:
             return Drop(reason="unreadable_audio", value=str(error.strerror or error)[:200])
+        except MemoryError:  # also FFmpeg's, for what a header claims
+            return Drop(reason="unreadable_audio", value="it takes too much memory")
         if waveform.warnings:
             return Drop(reason="damaged_audio", value=waveform.warnings[0][:200])
         return waveform

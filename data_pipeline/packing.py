@@ -95,8 +95,12 @@ class _Packer:
             record = outcome
         with self.summary.timed("segment"):
             windows = self._cut(record)
+        with self.summary.timed("audio_again"):
+            samples = self._samples(record)
+        if isinstance(samples, Drop):
+            return drop_fields("audio", samples, record)
         with self.summary.timed("write"):
-            return self._write(record, windows)
+            return self._write(record, windows, samples)
 
     def _cut(self, record: Record) -> tuple[Window | CutWindow, ...]:
         """The windows of a record, those that a model does not confirm cut out."""
@@ -108,12 +112,15 @@ class _Packer:
             )
         return with_previous_text(windows)
 
-    def _write(self, record: Record, windows: tuple[Window | CutWindow, ...]) -> dict[str, Any]:
+    def _samples(self, record: Record) -> NDArray[np.float32] | Drop:
         samples = self._reader.read(record.audio)
-        if isinstance(samples, Drop):
-            return drop_fields("audio", samples, record)
-        if samples_sha256(samples) != record.audio_sha256:
-            return drop_fields("audio", Drop(reason="changed_meanwhile"), record)
+        if isinstance(samples, Drop) or samples_sha256(samples) == record.audio_sha256:
+            return samples
+        return Drop(reason="changed_meanwhile")
+
+    def _write(
+        self, record: Record, windows: tuple[Window | CutWindow, ...], samples: NDArray[np.float32]
+    ) -> dict[str, Any]:
         lines: list[Any] = []
         for window in windows:
             if isinstance(window, CutWindow):

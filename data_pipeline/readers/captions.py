@@ -4,11 +4,13 @@ The bytes come from anywhere: whatever is wrong with them is a ``Drop``.
 """
 
 import json
-import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pysubs2
+from pysubs2.formats import get_format_class
 
 from data_pipeline.types import Cue, Drop
 
@@ -16,6 +18,8 @@ __all__ = ["FORMATS", "MAX_CAPTION_BYTES", "Captions", "parse_captions", "untime
 
 FORMATS = ("vtt", "srt", "json", "txt")  # of several beside one recording, the first; txt has no times
 MAX_CAPTION_BYTES = 8 << 20  # a day of speech has less than 1 MB
+MAX_CUE_CHARACTERS = 2_000  # 30 s have at most 1,200; patterns of pysubs2, and repeats, take a cue's square
+MAX_TIME_S = 1e6  # eleven days
 MALFORMED = "malformed_captions"
 
 
@@ -55,17 +59,33 @@ def untimed(text: str) -> Captions:
 
 def _subtitles(text: str, format_: str) -> Captions | Drop:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    drop = _check_lines(text.split("\n"), get_format_class(format_).TIMESTAMP)  # type: ignore[attr-defined]
+    if drop:
+        return drop
     try:
         events = pysubs2.SSAFile.from_string(text, format_=format_)
     except (pysubs2.Pysubs2Error, ValueError, OverflowError) as error:
         return Drop(reason=MALFORMED, value=str(error)[:200])
-    n_arrows = sum("-->" in line for line in text.split("\n"))
-    if not n_arrows and text.removeprefix("WEBVTT").strip():
+    if not events and text.removeprefix("WEBVTT").strip():
         return Drop(reason=MALFORMED, value="no cues")
-    if len(events) != n_arrows:  # pysubs2 passes over times that it cannot read, and their text with them
-        return Drop(reason=MALFORMED, value=f"{n_arrows - len(events)} of {n_arrows} cues", limit=0)
     cues = tuple(Cue(start=event.start / 1000, end=event.end / 1000, text=event.plaintext) for event in events)
     return Captions(cues=cues, timed=True)
+
+
+def _check_lines(lines: Iterable[str], time: re.Pattern[str]) -> Drop | None:
+    """Whether every cue is one that pysubs2 reads: it passes over times that it cannot read, and their text with them.
+
+    What is before the first cue is no text.
+    """
+    n_arrows = n_unread = n_characters = 0
+    for line in lines:
+        is_cue, has_arrow = len(time.findall(line)) == 2, "-->" in line
+        n_arrows += has_arrow
+        n_unread += is_cue != has_arrow
+        n_characters = 0 if is_cue or not n_arrows else n_characters + len(line) + 1
+        if n_characters > MAX_CUE_CHARACTERS:
+            return Drop(reason=MALFORMED, value="a cue's characters", limit=MAX_CUE_CHARACTERS)
+    return Drop(reason=MALFORMED, value=f"{n_unread} of {n_arrows} cues", limit=0) if n_unread else None
 
 
 def _json(text: str) -> Captions | Drop:
@@ -86,7 +106,10 @@ def _json(text: str) -> Captions | Drop:
 def _cue(segment: Any) -> Cue:
     start = _seconds(segment["start"])
     end = _seconds(segment["end"]) if "end" in segment else start + _seconds(segment["duration"])
-    return Cue(start=start, end=end, text=_text(segment))
+    text = _text(segment)
+    if len(text) > MAX_CUE_CHARACTERS:
+        raise ValueError(f"got a cue of {len(text)} characters, expected at most {MAX_CUE_CHARACTERS}")
+    return Cue(start=start, end=end, text=text)
 
 
 def _text(value: Any) -> str:
@@ -97,6 +120,6 @@ def _text(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"got {value!r}, expected seconds")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_TIME_S <= value <= MAX_TIME_S:
+        raise TypeError(f"got {str(value)[:40]}, expected seconds")
     return float(value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_pipeline.readers.captions import FORMATS
-from data_pipeline.readers.finding import AUDIO_SUFFIXES, file_in, files_below, language_or_none
+from data_pipeline.readers.finding import AUDIO_SUFFIXES, file_in, files_below, language_or_none, printable
 from data_pipeline.types import AudioPlace, Blob, Drop, Item, Origin
 
 __all__ = ["list_folder", "pair"]
@@ -16,8 +16,10 @@ __all__ = ["list_folder", "pair"]
 
 def list_folder(root: Path, origin: Origin) -> Iterator[Item]:
     """Items by relative path; a link that leaves the folder is refused."""
-    names = [path.relative_to(root).as_posix() for path in files_below(root)]
-    return pair({name: file_in(root, name) for name in names}, origin, prefix=origin.source)
+    found = files_below(root)
+    for name, drop in found.refused.items():
+        yield origin.refuse(f"{origin.source}/{printable(name)}", drop)
+    yield from pair({printable(name): file_in(root, name) for name in found.files}, origin, prefix=origin.source)
 
 
 def pair(members: Mapping[str, Blob | Drop], origin: Origin, *, prefix: str) -> Iterator[Item]:

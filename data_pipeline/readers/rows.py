@@ -5,14 +5,14 @@ In: the path of a list. Out: items. A line that cannot be read is an item with i
 
 import csv
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data_pipeline.errors import PipelineError
-from data_pipeline.readers.finding import file_in, files_below, language_or_none
+from data_pipeline.readers.captions import MAX_TIME_S
+from data_pipeline.readers.finding import file_in, files_below, language_or_none, printable
 from data_pipeline.types import AudioPlace, Drop, Item, Origin
 
 __all__ = ["list_audiofolder", "list_nemo"]
@@ -20,6 +20,7 @@ __all__ = ["list_audiofolder", "list_nemo"]
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
 METADATA = ("metadata.jsonl", "metadata.csv")
 MALFORMED = "malformed_listing"
+MAX_ROW_CHARACTERS = 8 << 20  # of a file without line breaks, no more is held
 
 
 def list_nemo(path: Path, origin: Origin, *, root: Path | None = None) -> Iterator[Item]:
@@ -27,26 +28,46 @@ def list_nemo(path: Path, origin: Origin, *, root: Path | None = None) -> Iterat
 
     Files must be in ``root``, by default the manifest's folder. A text without times is of the whole stretch.
     """
-    for number, row in _json_rows(path):
-        identity = f"{origin.source}/{path.name}:{number}"
-        yield _item(row, "audio_filepath", identity, root or path.parent, origin)
+    try:
+        for number, row in _json_rows(path):
+            identity = f"{origin.source}/{printable(path.name)}:{number}"
+            yield _item(row, "audio_filepath", identity, root or path.parent, origin)
+    except OSError as error:
+        raise PipelineError(f"{path}: {error.strerror or error}; expected a list, one JSON object a line") from error
 
 
 def list_audiofolder(path: Path, origin: Origin) -> Iterator[Item]:
     """A folder with ``metadata.jsonl`` or ``metadata.csv`` in it or in its parts: ``file_name`` and a text column."""
-    tables = [file for file in files_below(path) if file.name in METADATA]
+    found = files_below(path)
+    for name, drop in found.refused.items():
+        yield origin.refuse(f"{origin.source}/{printable(name)}", drop)
+    tables = [name for name in found.files if PurePosixPath(name).name in METADATA]
     if not tables:
         raise PipelineError(f"{path}: got no {' or '.join(METADATA)}, expected a folder with one")
-    for table in tables:
-        place = table.relative_to(path).as_posix()
-        for number, row in _json_rows(table) if table.suffix == ".jsonl" else _csv_rows(table):
-            yield _item(row, "file_name", f"{origin.source}/{place}:{number}", table.parent, origin)
+    for name in tables:
+        yield from _list_table(path, name, origin)
+
+
+def _list_table(root: Path, name: str, origin: Origin) -> Iterator[Item]:
+    """A table that cannot be read is an item, and so is the break where it cannot be read on."""
+    shown, table = f"{origin.source}/{printable(name)}", file_in(root, name, missing=MALFORMED)
+    if isinstance(table, Drop):
+        yield origin.refuse(shown, table)
+        return
+    path = table.path
+    try:
+        for number, row in _json_rows(path) if path.suffix == ".jsonl" else _csv_rows(path):
+            yield _item(row, "file_name", f"{shown}:{number}", path.parent, origin)
+    except (OSError, ValueError, csv.Error) as error:
+        yield origin.refuse(shown, Drop(reason=MALFORMED, value=f"{type(error).__name__}: {error}"[:200]))
 
 
 def _item(row: Mapping[str, Any] | Drop, file_column: str, identity: str, root: Path, origin: Origin) -> Item:
     if isinstance(row, Drop):
         return origin.refuse(identity, row)
     own = row.get("license") or row.get("licence")
+    if isinstance(own, str) and printable(own) != own:
+        return origin.refuse(identity, Drop(reason=MALFORMED, value="a licence that is no text"))
     origin = replace(origin, licence=own) if isinstance(own, str) else origin
     name = row.get(file_column)
     blob = file_in(root, name) if isinstance(name, str) and name else Drop(reason=MALFORMED, value=f"no {file_column}")
@@ -74,21 +95,24 @@ def _stretch(row: Mapping[str, Any]) -> tuple[float, float | None] | Drop:
         return 0.0, None
     try:
         start, duration = float(row["offset"]), float(row["duration"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Drop(reason=MALFORMED, value="offset without a duration, or no numbers")
-    if not (math.isfinite(start) and math.isfinite(duration) and start >= 0 and duration > 0):
+    if not (0 <= start <= MAX_TIME_S and 0 < duration <= MAX_TIME_S):  # nor NaN
         return Drop(reason=MALFORMED, value=f"offset {start}, duration {duration}")
     return start, duration
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Drop]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _json_row(line)
-    except OSError as error:
-        raise PipelineError(f"{path}: {error.strerror or error}; expected a list, one JSON object a line") from error
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_ROW_CHARACTERS):
+            number += 1
+            if len(line) == MAX_ROW_CHARACTERS:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_ROW_CHARACTERS)
+                yield number, Drop(reason=MALFORMED, value="a line's bytes", limit=MAX_ROW_CHARACTERS)
+            elif line.strip():
+                yield number, _json_row(line)
 
 
 def _json_row(line: bytes) -> Mapping[str, Any] | Drop:
@@ -100,10 +124,8 @@ def _json_row(line: bytes) -> Mapping[str, Any] | Drop:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | Drop]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            for number, row in enumerate(reader, start=2):
-                yield number, row if None not in row else Drop(reason=MALFORMED, value="more fields than columns")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PipelineError(f"{path}: {error}; expected a table with file_name and a text") from error
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        # A longer line comes in parts, of which csv refuses the first: no field may have more than 128 kB.
+        lines = iter(lambda: file.readline(MAX_ROW_CHARACTERS), "")
+        for number, row in enumerate(csv.DictReader(lines), start=2):
+            yield number, row if None not in row else Drop(reason=MALFORMED, value="more fields than columns")

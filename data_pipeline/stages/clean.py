@@ -23,12 +23,13 @@ SOUND_NAMES = (
     "音楽|拍手|笑|музыка|аплодисменты|смех",
 )
 SOUND_WORDS = re.compile(rf"(?i)^[\[(（【*\s]*(?:[\w' ]{{0,40}}\b)?(?:{'|'.join(SOUND_NAMES)})\b.{{0,40}}$", re.DOTALL)
-NOTES = re.compile("[♩♪♫♬#]*[♩♪♫♬]+[♩♪♫♬#]*")
+NOTES = re.compile("(?<![♩♪♫♬#])[♩♪♫♬#]*[♩♪♫♬][♩♪♫♬#]*")  # without the first part, the square of many #
 CHEVRONS = re.compile(r"^(?:>{2,}|-{1,2}(?=\s|\w)|[–—](?=\s))\s*")
 LABEL = re.compile(
     r"^(?:\[[^\[\]:]{1,40}\]|(?:(?:Mr|Mrs|Ms|Dr)\.? )?[A-Z][A-Z0-9 .'’-]{1,30}"
     r"|(?i:speaker|sprecher|locuteur|hablante) ?\w{0,3}|[A-Z][a-z]+(?: [A-Z][a-z]+)?(?= ?:\s[A-Z]))\s?:\s+"
 )
+NO_CHARACTER = re.compile(r"&#\d{8,};?")  # html.unescape raises on 4,300 digits
 SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\ufeff]")
 
@@ -41,8 +42,9 @@ def clean_captions(record: Record) -> Record | Drop:
 
 def clean_text(text: str) -> str:
     """One cue's text on one line; empty where it describes only sounds."""
-    text = SURROGATE.sub(" ", text)
+    text = NO_CHARACTER.sub(" ", SURROGATE.sub(" ", text))
     text = html.unescape(html.unescape(text))  # caption files are often escaped twice
+    text = "\n".join(line for line in text.split("\n") if line.strip())  # ftfy takes its time for every line
     text = ftfy.fix_text(text, uncurl_quotes=False)
     text = CONTROL.sub(" ", MARKUP.sub("", text))
     lines = (_clean_line(line) for line in text.splitlines())

@@ -22,6 +22,7 @@ N, N_BANDS, N_ROWS = 5, 14, 8
 MIN_WORDS = 20  # shorter texts are said by many people: "Thank you very much."
 PRIME = np.uint64((1 << 61) - 1)
 SEED = 14_008
+AT_ONCE = 10_000  # n-grams; each takes 3 kB, and a text of 8 MB has millions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +74,9 @@ def _bands(grams: Iterable[str]) -> tuple[int, ...]:
     hashes = np.array(sorted({hash64(gram) for gram in grams}), np.uint64) % PRIME
     a, b = _permutations()
     # Modulo 2^64 and then the prime is no universal family in theory; the mixing by hash64 carries it in practice.
-    minima = ((hashes[:, np.newaxis] * a + b) % PRIME).min(axis=0).reshape(N_BANDS, N_ROWS)
-    return tuple(hash64(row.tobytes().hex()) for row in minima.astype("<u8"))
+    parts = (hashes[first : first + AT_ONCE, np.newaxis] for first in range(0, len(hashes), AT_ONCE))
+    minima = np.minimum.reduce([((part * a + b) % PRIME).min(axis=0) for part in parts])
+    return tuple(hash64(row.tobytes().hex()) for row in minima.reshape(N_BANDS, N_ROWS).astype("<u8"))
 
 
 @cache

@@ -135,6 +135,12 @@ def test_a_damaged_shard_is_an_error_that_names_file_and_member(tmp_path: Path):
     good.write_bytes(whole[: whole.index(b"b.flac") + 2000])
     with pytest.raises(ShardError, match=r"x\.tar, b\.flac: "):
         list(ShardStream([good]))
+    good.write_bytes(whole[: whole.index(b"b.flac")])  # cut between two examples
+    with pytest.raises(ShardError, match=r"x\.tar, a\.json: .*whole tar"):
+        list(ShardStream([good]))
+    good.write_bytes(whole.replace(b"b.flac", b"\0.flac"))  # a header whose checksum is wrong
+    with pytest.raises(ShardError, match=r"x\.tar, a\.json: .*whole tar"):
+        list(ShardStream([good]))
     for number in range(40):  # a byte of the audio is another: found, or of no consequence
         place = int(np.random.default_rng(number).integers(100, len(flac)))
         damaged = flac[:place] + bytes([flac[place] ^ 0x41]) + flac[place + 1 :]

@@ -44,7 +44,7 @@ def test_nemo_lines_are_items(tmp_path: Path):
         ({"audio_filepath": "a.wav"}, "no_captions"),
         ({"audio_filepath": "a.wav", "text": None}, "no_captions"),
         ({"audio_filepath": "b.wav", "text": "x"}, "missing_audio"),
-        ({"audio_filepath": ".", "text": "x"}, "missing_audio"),
+        ({"audio_filepath": ".", "text": "x"}, "not_a_file"),
         ({"audio_filepath": "../secret.wav", "text": "x"}, "outside_the_source"),
         ({"audio_filepath": "/etc/passwd", "text": "x"}, "outside_the_source"),
         ({"audio_filepath": "a\0.wav", "text": "x"}, "unsafe_name"),

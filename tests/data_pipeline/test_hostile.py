@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from heap_making import SENTENCES, srt, talk, write_audio
+from heap_making import SENTENCES, InThisProcess, srt, talk, write_audio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -319,7 +319,7 @@ def test_files_that_vanish_under_way_are_drops_and_the_rest_is_done(tmp_path: Pa
     (heap / "mute.srt").unlink()
     (heap / "mute.srt").symlink_to("gone.srt")
     files = {"screening": heap / "early.wav", "packing": heap / "late.wav"}
-    folder = run_recipe(plan, tmp_path / "out", n_workers=1, resume=False, progress=Vanishing(files)).path
+    folder = run_recipe(plan, tmp_path / "out", executor=InThisProcess(), resume=False, progress=Vanishing(files)).path
     drops = [json.loads(line) for line in (folder / "drops.jsonl").read_text().splitlines()]
     assert {drop["record"]: (drop["stage"], drop["reason"]) for drop in drops if drop["stage"] != "segment"} == {
         "x/early.wav": ("audio", "unreadable_audio"),

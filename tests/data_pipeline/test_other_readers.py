@@ -10,25 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from heap_making import make_heap, srt, talk, write_audio
+from heap_making import InThisProcess, Silent, make_heap, srt, talk, write_audio
 
 from asr.shards import read_shard
-from data_pipeline.chunks import ChunkSummary
 from data_pipeline.recipe import read_recipe
 from data_pipeline.running import RunPlan, run_recipe
 
 
-class Silent:
-    def start(self, step: str, n_chunks: int, n_done: int) -> None:
-        self.step = step
-
-    def advance(self, summary: ChunkSummary) -> None:
-        assert summary.n_items
-
-
 def run(recipe: Path, out: Path, *, resume: bool = False) -> Path:
     plan = RunPlan(recipe=read_recipe(recipe))
-    return run_recipe(plan, out, n_workers=1, resume=resume, progress=Silent()).path
+    return run_recipe(plan, out, executor=InThisProcess(), resume=resume, progress=Silent()).path
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,21 @@ Recordings go to the model's batching engine in the order of the chunk. Probabil
 digits, so that a last bit decides nothing. Knows no decoder: ``Listener`` does.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Protocol
 
-from asr.audio import Waveform
+from asr.audio import SAMPLE_RATE, Waveform
 from asr.errors import AuricleError
+from asr.language_vote import Ballot, vote
 from asr.options import Quantization, TranscribeOptions
 from asr.transcript import Transcript
 from data_pipeline.audio import AudioReader
 from data_pipeline.chunks import ChunkSummary, RunFolder
 from data_pipeline.packing import early_stages
 from data_pipeline.recipe import ModelChoice, Recipe
+from data_pipeline.stages.segmenting import WINDOW_S
 from data_pipeline.storage import read_lines, record_from_json, write_lines
 from data_pipeline.types import Cue, Drop, Record, SpokenLanguage
 
@@ -38,10 +41,36 @@ class ModelListener:
         self._transcriber = Transcriber.load(choice.name, quantization=Quantization(choice.quantization))
 
     def hear(self, recordings: Iterable[Waveform]) -> Iterator[tuple[SpokenLanguage | None, tuple[Cue, ...] | None]]:
-        """See Listener; the language is voted for by windows along the recording."""
+        """See Listener; the language is voted for by three windows or more along what is longer than one."""
         options = TranscribeOptions(beam_size=1, temperatures=(0.0,), word_timestamps=True)
-        for transcript in self._transcriber.transcribe_many(recordings, options):
-            yield (None, None) if isinstance(transcript, AuricleError) else (_spoken(transcript), _words(transcript))
+        waiting: deque[Waveform] = deque()
+
+        def remembered() -> Iterator[Waveform]:
+            for recording in recordings:
+                waiting.append(recording)
+                yield recording
+
+        for transcript in self._transcriber.transcribe_many(remembered(), options):
+            recording = waiting.popleft()
+            if isinstance(transcript, AuricleError):
+                yield None, None
+            else:
+                words = _words(transcript)
+                yield self._spoken(recording, transcript, words), words
+
+    def _spoken(self, recording: Waveform, transcript: Transcript, words: tuple[Cue, ...]) -> SpokenLanguage | None:
+        probabilities = transcript.language_probs
+        if len(probabilities) < 2:  # a model of one language hears no other
+            return None
+        if WINDOW_S < recording.duration <= 2 * WINDOW_S:  # the transcript's own vote was of two windows
+            ballots = [self._ballot(recording, *third) for third in _thirds(recording.duration, words)]
+            probabilities = vote(ballots) or probabilities
+        language = max(probabilities, key=probabilities.__getitem__)
+        return SpokenLanguage(language=language, probability=round(probabilities[language], 3))
+
+    def _ballot(self, recording: Waveform, start: float, end: float) -> Ballot:
+        part = Waveform(recording.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
+        return Ballot(start=start, end=end, probabilities=self._transcriber.detect_language(part).language_probs)
 
 
 def hear_with_model(number: int, folder: RunFolder, recipe: Recipe, choice: ModelChoice) -> ChunkSummary:
@@ -85,11 +114,10 @@ def _remaining(number: int, folder: RunFolder, recipe: Recipe) -> Iterator[Recor
                 yield record
 
 
-def _spoken(transcript: Transcript) -> SpokenLanguage | None:
-    probability = transcript.language_probs.get(transcript.language)
-    if probability is None or len(transcript.language_probs) < 2:  # a model of one language hears no other
-        return None
-    return SpokenLanguage(language=transcript.language, probability=round(probability, 3))
+def _thirds(duration: float, words: tuple[Cue, ...]) -> list[tuple[float, float]]:
+    """Start and end of the thirds in which something is said."""
+    thirds = [(place * duration / 3, (place + 1) * duration / 3) for place in range(3)]
+    return [(start, end) for start, end in thirds if any(start <= (word.start + word.end) / 2 < end for word in words)]
 
 
 def _words(transcript: Transcript) -> tuple[Cue, ...]:

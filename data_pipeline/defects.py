@@ -37,14 +37,14 @@ DEFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "captions_20_s_late": ("timing",),
     "captions_slightly_late": ("agreement",),
     "captions_slightly_early": ("agreement",),
-    "captions_missing": ("segment",),  # a clip in the middle has none; windows are dropped, not the talk
+    "captions_missing": ("segment", "agreement"),  # a clip in the middle has none; windows are dropped, not the talk
     "short_audio": ("timing",),  # a whole file, which ends at three fifths
     "truncated_audio": ("audio",),  # half a file
     "silent_audio": ("agreement", "language"),
     "duplicate": ("duplicates",),
     "near_duplicate": ("duplicates",),
     "evaluation_leak": ("contamination",),
-    "wrong_language": ("language",),
+    "wrong_language": ("language", "agreement"),
     "other_captions": ("agreement",),
 }
 """Kind → the stages that should drop it; the first is the one that is asked to."""

@@ -117,7 +117,7 @@ def _remaining(number: int, folder: RunFolder, recipe: Recipe) -> Iterator[Recor
 def _thirds(duration: float, words: tuple[Cue, ...]) -> list[tuple[float, float]]:
     """Start and end of the thirds in which something is said."""
     thirds = [(place * duration / 3, (place + 1) * duration / 3) for place in range(3)]
-    return [(start, end) for start, end in thirds if any(start <= (word.start + word.end) / 2 < end for word in words)]
+    return [(start, end) for start, end in thirds if any(start <= word.middle < end for word in words)]
 
 
 def _words(transcript: Transcript) -> tuple[Cue, ...]:

@@ -66,6 +66,11 @@ class Cue:
         """Length in seconds; negative where a file says so."""
         return self.end - self.start
 
+    @property
+    def middle(self) -> float:
+        """Where a word is counted."""
+        return (self.start + self.end) / 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:

@@ -58,12 +58,15 @@ def agree_window(window: Window, record: Record, limits: AgreementLimits) -> Win
     if record.hypothesis is None:
         return window
     end = window.end if window.partial_start is None else window.partial_start
-    heard = [cue for cue in record.hypothesis if window.start <= (cue.start + cue.end) / 2 < end]
+    heard = [word for word in record.hypothesis if window.start <= word.middle < end]
     drop = None
     if window.cues and record.task is not Task.TRANSLATE:
         comparison = _Comparison(window.text, heard, record.language)
         drop = comparison.beyond("segment_wer", limits.max_segment_wer)
-    drop = drop or _uncaptioned(window, heard, limits)
+    if drop is None:
+        n_words = uncaptioned_words(record.cues, record.hypothesis, window.start, end)
+        limit = limits.max_uncaptioned_words
+        drop = Drop(reason="uncaptioned_speech", value=n_words, limit=limit) if n_words > limit else None
     return CutWindow(start=window.start, next_start=window.next_start, drop=drop) if drop else window
 
 
@@ -72,12 +75,6 @@ def _lag(record: Record, heard: Iterable[Cue], limits: AgreementLimits) -> Drop 
     if lag is None or abs(lag) <= limits.max_lag_s:
         return None
     return Drop(reason="caption_lag", value=lag, limit=limits.max_lag_s)
-
-
-def _uncaptioned(window: Window, heard: Iterable[Cue], limits: AgreementLimits) -> Drop | None:
-    n_words = uncaptioned_words(window.cues, heard)
-    limit = limits.max_uncaptioned_words
-    return Drop(reason="uncaptioned_speech", value=n_words, limit=limit) if n_words > limit else None
 
 
 class _Comparison:

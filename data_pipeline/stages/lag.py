@@ -6,7 +6,7 @@ characters are.
 
 import statistics
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from data_pipeline.stages.ngrams import words_of
 from data_pipeline.types import Cue
@@ -16,6 +16,7 @@ __all__ = ["caption_lag", "uncaptioned_words"]
 
 FIRST_WORDS = 3  # of a cue: one of them must be found, or nothing is known of where the cue begins
 MIN_CUES = 3  # that a median is taken of
+AROUND_S = 15.0  # of a window
 SLACK_S = 0.5  # a word so far outside of a caption may be the caption's
 
 
@@ -35,15 +36,20 @@ def caption_lag(cues: Sequence[Cue], heard: Iterable[Cue]) -> float | None:
     return round(statistics.median(lags.values()), 3) if len(lags) >= MIN_CUES else None
 
 
-def uncaptioned_words(cues: Sequence[Cue], heard: Iterable[Cue]) -> int:
-    """The most words that are heard in a row where no cue is."""
-    longest = run = 0
-    for each in heard:
-        middle = (each.start + each.end) / 2
-        is_captioned = any(cue.start - SLACK_S <= middle <= cue.end + SLACK_S for cue in cues)
-        run = 0 if is_captioned else run + len(words_of(each.text))
-        longest = max(longest, run)
-    return longest
+def uncaptioned_words(cues: Sequence[Cue], heard: Sequence[Cue], start: float, end: float) -> int:
+    """The most words that are heard in a row where no cue is, of the rows with a word between start and end.
+
+    A window's end is no end of a row, so that words and cues around the window are looked at too.
+    """
+    near = [each for each in heard if start - AROUND_S <= each.middle < end + AROUND_S]
+    beside = [cue for cue in cues if cue.end > start - 2 * AROUND_S and cue.start < end + 2 * AROUND_S]
+
+    def is_captioned(word: Cue) -> bool:
+        return any(cue.start - SLACK_S <= word.middle <= cue.end + SLACK_S for cue in beside)
+
+    rows = [list(row) for captioned, row in groupby(near, is_captioned) if not captioned]
+    touching = [row for row in rows if any(start <= word.middle < end for word in row)]
+    return max((sum(len(words_of(word.text)) for word in row) for row in touching), default=0)
 
 
 def _timed(cue: Cue) -> list[tuple[str, float]]:

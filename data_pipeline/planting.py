@@ -7,6 +7,7 @@ many talks have one; ``truth.jsonl`` says which. Deterministic from the seed. Kn
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,8 @@ def _plans(talks: Sequence[Clips], n_each: int, fits: Fits, rng: np.random.Gener
     plans: list[_Plan] = []
     others = (kind for kind in DEFECTS if kind not in (*RARE_FIRST, *COPIES, "none"))
     for kind in (*RARE_FIRST, *others):
-        taken = list(_exchanges(kind, free, fits) if kind in EXCHANGES else _alone(kind, free, fits))[:n_each]
+        able = _exchanges(kind, free, fits) if kind in EXCHANGES else _alone(kind, free, fits)
+        taken = list(islice(able, n_each + n_each % 2 if kind in EXCHANGES else n_each))
         plans += taken
         gone = {id(plan.clips) for plan in taken}
         free = [free[place] for place in rng.permutation(len(free)) if id(free[place]) not in gone]

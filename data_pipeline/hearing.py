@@ -24,6 +24,8 @@ from data_pipeline.types import Cue, Drop, Record, SpokenLanguage
 
 __all__ = ["Listener", "ModelListener", "hear_chunk", "hear_with_model"]
 
+CLEAR = 0.9  # a vote of two windows above it has both above 0.8; asking thirds of a recording costs half of hearing it
+
 
 class Listener(Protocol):
     """Whoever hears."""
@@ -41,7 +43,8 @@ class ModelListener:
         self._transcriber = Transcriber.load(choice.name, quantization=Quantization(choice.quantization))
 
     def hear(self, recordings: Iterable[Waveform]) -> Iterator[tuple[SpokenLanguage | None, tuple[Cue, ...] | None]]:
-        """See Listener; the language is voted for by three windows or more along what is longer than one."""
+        """See Listener; the language is voted for by three windows or more along what is longer than one, or by two
+        that leave no doubt."""
         options = TranscribeOptions(beam_size=1, temperatures=(0.0,), word_timestamps=True)
         waiting: deque[Waveform] = deque()
 
@@ -62,7 +65,8 @@ class ModelListener:
         probabilities = transcript.language_probs
         if len(probabilities) < 2:  # a model of one language hears no other
             return None
-        if WINDOW_S < recording.duration <= 2 * WINDOW_S:  # the transcript's own vote was of two windows
+        was_of_two = WINDOW_S < recording.duration <= 2 * WINDOW_S  # windows, of all that is said
+        if was_of_two and max(probabilities.values()) < CLEAR:
             ballots = [self._ballot(recording, *third) for third in _thirds(recording.duration, words)]
             probabilities = vote(ballots) or probabilities
         language = max(probabilities, key=probabilities.__getitem__)

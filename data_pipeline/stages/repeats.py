@@ -1,7 +1,7 @@
 """Captions that say their lines again (OLMoASR): rolling captions, and recognizers stuck in a loop. Knows no audio.
 
-Drops: ``repeated_captions`` (value: the share of cues that say again what the one before said), ``caption_loop``
-(value: how often in a row one cue is said).
+Drops: ``repeated_captions`` (value: the share of cues that say again what the one before ended with, or word for word
+what an earlier one said), ``caption_loop`` (value: how often in a row one cue is said).
 """
 
 import re
@@ -33,7 +33,11 @@ def drop_repeated(record: Record, limits: RepeatLimits) -> Record | Drop:
     longest = max((len(list(run)) for _, run in groupby(cues)), default=0)
     if longest > limits.max_run:
         return Drop(reason="caption_loop", value=longest, limit=limits.max_run)
-    n_repeats = sum(_says_again(before, words, limits.min_words) for before, words in pairwise(cues))
+    said: set[tuple[str, ...]] = set()
+    n_repeats = 0
+    for before, words in pairwise([(), *cues]):
+        n_repeats += words in said or _says_again(before, words, limits.min_words)
+        said |= {words} if len(words) >= limits.min_words else set()
     share = n_repeats / len(cues) if cues else 0.0
     if share > limits.max_share and n_repeats > 1:
         return Drop(reason="repeated_captions", value=round(share, 3), limit=limits.max_share)

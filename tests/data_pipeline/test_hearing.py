@@ -63,8 +63,9 @@ def test_the_model_hears_what_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 class FakeTranscriber:
     """Hears a word a second in the first ``said_s`` seconds; the sample at a part's start is how much it is German."""
 
-    def __init__(self, said_s: float) -> None:
+    def __init__(self, said_s: float, english: float) -> None:
         self._said_s = said_s
+        self._english = english
         self.asked_s: list[float] = []
 
     def transcribe_many(
@@ -87,7 +88,8 @@ class FakeTranscriber:
             compression_ratio=1.0, no_speech_prob=0.0, words=words,
         )  # fmt: skip
         return Transcript(
-            task=Task.TRANSCRIBE, language="en", language_probs={"de": 0.3, "en": 0.7}, duration=recording.duration,
+            task=Task.TRANSCRIBE, language="en", duration=recording.duration,
+            language_probs={"de": 1 - self._english, "en": self._english},
             segments=(segment,), timing=Timing(),
         )  # fmt: skip
 
@@ -116,7 +118,7 @@ def test_the_language_is_voted_for_by_three_windows(
     language: str,
     probability: float,
 ):
-    transcriber = FakeTranscriber(said_s)
+    transcriber = FakeTranscriber(said_s, english=0.7)
     monkeypatch.setattr(Transcriber, "load", lambda *_, **__: transcriber)
     heard = list(ModelListener(ModelChoice(name="base")).hear([recording(1.0, 0.0), audio]))
     assert heard[0] == (None, None)
@@ -125,3 +127,11 @@ def test_the_language_is_voted_for_by_three_windows(
     assert words is not None
     assert len(words) == min(said_s, audio.duration)
     assert transcriber.asked_s == pytest.approx(asked_s)
+
+
+def test_two_windows_that_leave_no_doubt_are_enough(monkeypatch: pytest.MonkeyPatch):
+    transcriber = FakeTranscriber(45.0, english=0.9)
+    monkeypatch.setattr(Transcriber, "load", lambda *_, **__: transcriber)
+    [(spoken, _)] = ModelListener(ModelChoice(name="base")).hear([recording(45.0, 0.9)])
+    assert spoken == SpokenLanguage(language="en", probability=0.9)
+    assert not transcriber.asked_s

@@ -16,6 +16,18 @@ ROLLING = ("so today we will", "so today we will talk about bread", "talk about 
         (ROLLING, "repeated_captions"),
         (("This is the news.", "This is the news.", "Rain today.", "Rain today, all day."), None),
         (("This is the news.", "This is the news!", "Rain all day.", "Rain all day."), "repeated_captions"),
+        # Word for word, but not one after the other: a refrain, or a recognizer that falls back.
+        (
+            (
+                "Round and round we go.",
+                "A first verse.",
+                "Round and round we go!",
+                "A second.",
+                "Round and round we go.",
+            ),
+            "repeated_captions",
+        ),
+        (("Thank you.", "The next one, please.", "Thank you.", "And another one.", "Thank you."), None),
         (("Thank you.",) * 5, "caption_loop"),
         (("Thank you.",) * 4, None),
         (("One of many.",), None),

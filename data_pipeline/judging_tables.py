@@ -41,9 +41,9 @@ def hours_table(judgement: Judgement) -> Table:
     table.add_row("total", f"{good.total:.3f}", f"{bad.total:.3f}")
     table.add_row("kept", f"{good.kept:.3f}", f"{bad.kept:.3f}")
     for reason in sorted(good.dropped.keys() | bad.dropped.keys()):
-        table.add_row(f"dropped, {reason}", f"{good.dropped[reason]:.3f}", f"{bad.dropped[reason]:.3f}")
+        table.add_row(f"dropped, {reason}", f"{good.dropped.get(reason, 0):.3f}", f"{bad.dropped.get(reason, 0):.3f}")
     for reason in sorted(good.cut.keys() | bad.cut.keys()):
-        table.add_row(f"cut, {reason}", f"{good.cut[reason]:.3f}", f"{bad.cut[reason]:.3f}")
+        table.add_row(f"cut, {reason}", f"{good.cut.get(reason, 0):.3f}", f"{bad.cut.get(reason, 0):.3f}")
     return table
 
 
@@ -53,7 +53,9 @@ def summary(judgement: Judgement) -> str:
     lost = {name: each for name, each in judgement.languages.items() if each.k < each.n}
     if lost:
         kept = ", ".join(f"{name} {each.k} of {each.n}" for name, each in lost.items())
-        lines.append(f"Talks without a defect that are kept: {kept}; all of the other {len(judgement.languages)}.")
+        lines.append(
+            f"Talks without a defect that are kept: {kept}; all of the other {len(judgement.languages) - len(lost)} languages."
+        )
     for each in judgement.surprises:
         fate = f"dropped by {each.stage}: {each.reason} {each.value or ''}" if each.stage else "kept"
         lines.append(f"{each.id} ({each.defect}, {each.language}): {fate}".rstrip())

@@ -101,3 +101,4 @@ def test_everything_is_told(tmp_path: Path):
         2, 1, 3,
     ]  # fmt: skip
     assert "b (none, en): dropped by machine: some 1" in summary(judgement)
+    assert "en 0 of 1; all of the other 0 languages." in summary(judgement)

@@ -53,9 +53,8 @@ def summary(judgement: Judgement) -> str:
     lost = {name: each for name, each in judgement.languages.items() if each.k < each.n}
     if lost:
         kept = ", ".join(f"{name} {each.k} of {each.n}" for name, each in lost.items())
-        lines.append(
-            f"Talks without a defect that are kept: {kept}; all of the other {len(judgement.languages) - len(lost)} languages."
-        )
+        n_others = len(judgement.languages) - len(lost)
+        lines.append(f"Talks without a defect that are kept: {kept}; all of the other {n_others} languages.")
     for each in judgement.surprises:
         fate = f"dropped by {each.stage}: {each.reason} {each.value or ''}" if each.stage else "kept"
         lines.append(f"{each.id} ({each.defect}, {each.language}): {fate}".rstrip())

@@ -22,7 +22,7 @@ __all__ = ["N_TIMESTAMPS", "TIMESTAMP_STEP_S", "Tokenizer"]
 N_TIMESTAMPS = 1501  # <|0.00|> … <|30.00|>
 TIMESTAMP_STEP_S = 0.02
 N_SPECIALS_AFTER_LANGUAGES = 6  # translate, transcribe, startoflm, startofprev, nospeech, notimestamps
-MULTILINGUAL_VOCAB_SIZE = 51865  # the first multilingual vocabulary; English-only ones are one smaller
+ENGLISH_VOCAB_SIZE = 51864  # it has the multilingual ones' special tokens too, and means none of them
 
 # Signs that captions use for what is not speech: brackets, speaker marks, quotation and music signs (Whisper 4.5).
 NON_SPEECH_SYMBOLS = (
@@ -45,7 +45,7 @@ class Tokenizer:
         except Exception as error:  # the library raises bare Exception for every kind of bad file
             raise CheckpointError(f"{path.name}: not a tokenizer.json: {error}") from error
         self.n_vocab = n_vocab
-        self.is_multilingual = n_vocab >= MULTILINGUAL_VOCAB_SIZE
+        self.is_multilingual = n_vocab != ENGLISH_VOCAB_SIZE
         self.eot = self._id("<|endoftext|>")
         self.sot = self._id("<|startoftranscript|>")
         self.n_languages = n_vocab - (self.sot + 1) - N_SPECIALS_AFTER_LANGUAGES - N_TIMESTAMPS

@@ -105,18 +105,24 @@ class Tokenizer:
 
     @cached_property
     def blank_tokens(self) -> tuple[int, ...]:
-        """What a transcript must not begin with: a lone space, the end."""
-        return (*self.encode(" "), self.eot)
+        """What a transcript must not begin with: the end, and a lone space, unless that is how words begin."""
+        space = self.encode(" ") if len(self.encode(" a")) == 1 else ()
+        return (*space, self.eot)
 
     @cached_property
     def non_speech_tokens(self) -> tuple[int, ...]:
         """Ids of the signs that captions use for what is not spoken."""
+        suppressed = set()
         # " -" and " '" open a dialogue line or a quotation; inside words the bare signs stay allowed.
-        suppressed = {self.encode(" -")[0], self.encode(" '")[0]}
-        for symbol in (*NON_SPEECH_SYMBOLS, *MUSIC_SYMBOLS):
-            for tokens in (self.encode(symbol), self.encode(" " + symbol)):
-                if len(tokens) == 1 or symbol in MUSIC_SYMBOLS:
-                    suppressed.add(tokens[0])
+        for text in (" -", " '", *NON_SPEECH_SYMBOLS, *(f" {symbol}" for symbol in NON_SPEECH_SYMBOLS)):
+            tokens = self.encode(text)
+            if len(tokens) == 1:
+                suppressed.add(tokens[0])
+        for text in (*MUSIC_SYMBOLS, *(f" {symbol}" for symbol in MUSIC_SYMBOLS)):
+            # In a small vocabulary their first token is a lone space or byte, which other text begins with too.
+            first = self.encode(text)[0]
+            if len(str(self._bpe.id_to_token(first)).lstrip("Ġ")) > 1:
+                suppressed.add(first)
         return tuple(sorted(suppressed))
 
     @property

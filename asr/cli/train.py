@@ -1,4 +1,4 @@
-"""``auricle train`` and ``auricle export``. In: shards and options. Out: a run's folder, a model's folder."""
+"""``auricle train``, ``export``, ``train-tokenizer``. In: shards, options. Out: a run's folder, a model's, a tokenizer.json."""
 
 import signal
 import types
@@ -25,7 +25,7 @@ from asr.training.options import (
     Start,
 )
 
-__all__ = ["export", "train"]
+__all__ = ["export", "train", "train_tokenizer"]
 
 BEGIN = "What it begins with"
 LEARN = "How it learns"
@@ -187,6 +187,28 @@ def export(
         found = find_checkpoint(checkpoint)
         export_checkpoint(found, out)
         report(f"{found.name} of {found.parents[1]} is ready in {out}", "dim")
+
+
+def train_tokenizer(
+    shards: Annotated[list[Path], typer.Argument(help="Shards (.tar), or folders with shards in them.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The tokenizer.json to write.")],
+    size: Annotated[
+        int, typer.Option(help="Text tokens, 256 or more; the released models have 50,257. 1,700 special ones follow.")
+    ] = 4096,
+) -> None:
+    """Make a small vocabulary of the texts of shards, for a small model from scratch: `auricle train --tokenizer FILE`.
+
+    The released vocabulary has a hundred languages' words, and most of a small model's parameters would be spent on it.
+    """
+    with told_plainly():
+        from asr.training.shard_index import ShardIndex, find_shards
+        from asr.training.vocabulary import train_vocabulary
+
+        examples = ShardIndex(find_shards(shards))
+        texts = (f" {examples.fields(number)['text']}" for number in range(len(examples)))
+        n_tokens = train_vocabulary(texts, out, n_text_tokens=size)
+        report(f"{n_tokens} text tokens of {len(examples)} texts: {out}", "dim")
 
 
 def _train(shards: list[Path], out: Path, recipe: Recipe, execution: Execution) -> bool:

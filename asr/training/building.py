@@ -6,7 +6,6 @@ Knows no optimizer and no data.
 from dataclasses import dataclass
 from pathlib import Path
 
-import tokenizers
 import torch
 from torch import nn
 
@@ -14,13 +13,13 @@ from asr.checkpoint import ModelStore, load_model, read_checkpoint
 from asr.errors import CheckpointError, TrainingError
 from asr.features import N_FRAMES
 from asr.model import ModelDimensions, Whisper
-from asr.tokenizer import N_SPECIALS_AFTER_LANGUAGES, N_TIMESTAMPS, Tokenizer
+from asr.tokenizer import Tokenizer
 from asr.training.lora import adapt
 from asr.training.options import PRESETS, FromScratch, Parts, Recipe, Start
+from asr.training.vocabulary import vocabulary_size
 
-__all__ = ["N_LANGUAGES", "TOKENIZER", "Beginning", "begin", "chosen_parts", "set_learning", "vocabulary_size"]
+__all__ = ["TOKENIZER", "Beginning", "begin", "chosen_parts", "set_learning"]
 
-N_LANGUAGES = 99  # of every multilingual vocabulary but large-v3's
 N_MELS = 80
 N_TEXT_CTX = 448
 TOKENIZER = "tokenizer.json"
@@ -57,17 +56,6 @@ def begin(start: Start, *, seed: int) -> Beginning:
         tokenizer_path=checkpoint.tokenizer_path, alignment_heads=checkpoint.alignment_heads,
         source_sha256=checkpoint.source_sha256,
     )  # fmt: skip
-
-
-def vocabulary_size(tokenizer_path: Path) -> int:
-    """Text tokens and Whisper's special tokens after them, for 99 languages. Raises CheckpointError."""
-    try:
-        sot = tokenizers.Tokenizer.from_file(str(tokenizer_path)).token_to_id("<|startoftranscript|>")
-    except Exception as error:  # the library raises bare Exception for every kind of bad file
-        raise CheckpointError(f"{tokenizer_path}: not a tokenizer.json: {error}") from error
-    if sot is None:
-        raise CheckpointError(f"{tokenizer_path}: no <|startoftranscript|> token; `auricle train-tokenizer` makes one")
-    return int(sot) + 1 + N_LANGUAGES + N_SPECIALS_AFTER_LANGUAGES + N_TIMESTAMPS
 
 
 def set_learning(whisper: Whisper, recipe: Recipe) -> None:

@@ -3,11 +3,13 @@
 Headers are read once; audio is read and decoded when it is asked for, so that a process pays for its own examples only.
 """
 
+import json
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from asr.errors import ShardError, TrainingError
 from asr.shards import AUDIO, FIELDS, ShardExample, UndecodedExample
@@ -59,6 +61,18 @@ class ShardIndex(Sequence[ShardExample]):
             file.seek(place.fields_offset)
             fields = file.read(place.fields_size)
         return UndecodedExample(place.key, audio, fields, self.where(number)).decode()
+
+    def fields(self, number: int) -> Mapping[str, Any]:
+        """What is said of one, without its audio. Raises ShardError, OSError."""
+        place = self._places[number]
+        with place.path.open("rb") as file:
+            file.seek(place.fields_offset)
+            data = file.read(place.fields_size)
+        try:
+            fields: dict[str, Any] = json.loads(data)
+        except ValueError as error:
+            raise ShardError(f"{self.where(number)}: {error}; expected an example's JSON") from error
+        return fields
 
     def where(self, number: int) -> str:
         """File and key of one, for people."""

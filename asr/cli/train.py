@@ -1,4 +1,4 @@
-"""``auricle train``, ``export``, ``train-tokenizer``. In: shards, options. Out: a run's folder, a model's, a tokenizer.json."""
+"""``auricle train``, ``export``, ``train-tokenizer``. In: shards, options. Out: a run, a model, a tokenizer.json."""
 
 import signal
 import types
@@ -18,10 +18,10 @@ from asr.training.options import (
     Execution,
     FromCheckpoint,
     FromScratch,
+    Parallel,
     Parts,
     Precision,
     Recipe,
-    Sharing,
     Start,
 )
 
@@ -121,12 +121,12 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     micro_batch: Annotated[
         int, typer.Option(rich_help_panel=COMPUTE, help="Examples on a device at once; gradients add up to the batch.")
     ] = DEFAULTS.micro_batch,
-    sharing: Annotated[
-        Sharing,
+    parallel: Annotated[
+        Parallel,
         typer.Option(
             rich_help_panel=COMPUTE, help="With torchrun: ddp copies the model, fsdp shares it out, to save memory."
         ),
-    ] = DEFAULTS.sharing,
+    ] = DEFAULTS.parallel,
     recompute: Annotated[
         bool, typer.Option(rich_help_panel=COMPUTE, help="Activation checkpointing: less memory, a third slower.")
     ] = False,
@@ -164,7 +164,7 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             ),
         )  # fmt: skip
         execution = Execution(
-            device=device.value, micro_batch=micro_batch, sharing=sharing, recompute=recompute, n_workers=workers,
+            device=device.value, micro_batch=micro_batch, parallel=parallel, recompute=recompute, n_workers=workers,
             checkpoint_every=checkpoint_every, keep=keep, resume=resume,
         )  # fmt: skip
         if not _train(shards, out, recipe, execution):

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from asr.errors import InvalidOptionError
-from asr.training.options import Sharing
+from asr.training.options import Parallel
 
 __all__ = ["Processes", "joined_processes"]
 
@@ -35,14 +35,14 @@ class Processes:
         """Whether this one writes files and tells people."""
         return self.rank == 0
 
-    def wrap(self, module: nn.Module, blocks: list[nn.Module], sharing: Sharing) -> nn.Module:
+    def wrap(self, module: nn.Module, blocks: list[nn.Module], parallel: Parallel) -> nn.Module:
         """``module``, such that a backward pass leaves the mean of all processes' gradients; ``blocks`` are inside it.
 
         FSDP keeps a share of each block here, and borrows the rest for its turn.
         """
         if self.world_size == 1:
             return module
-        if sharing is Sharing.FSDP:
+        if parallel is Parallel.FSDP:
             for block in blocks:
                 fully_shard(block)
             fully_shard(module)  # in place

@@ -41,7 +41,7 @@ def export(checkpoint: Path, out: Path) -> None:
     dims = ModelDimensions(**facts["model"]["dims"])
     recipe = facts["recipe"]
     state: dict[str, Any] = {"model": _empty(dims, lora_rank=recipe["lora_rank"], parts=Parts(recipe["parts"]))}
-    load_state(checkpoint, state)
+    load_state(checkpoint, state, alone=True)
     weights = merged({name.removeprefix(PREFIX): tensor for name, tensor in state["model"].items()})
     model = Checkpoint(
         dims=dims,

@@ -18,11 +18,11 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Parallel",
     "Parts",
     "Precision",
     "Preset",
     "Recipe",
-    "Sharing",
     "Start",
 ]
 
@@ -72,7 +72,7 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-class Sharing(StrEnum):
+class Parallel(StrEnum):
     """How several processes share the work."""
 
     DDP = "ddp"  # each has the whole model and optimizer
@@ -175,7 +175,7 @@ class Execution:
     """cpu, cuda, or auto: cuda where there is one."""
     micro_batch: int = 16
     """Examples that go through a device at once; gradients add up until the batch is whole."""
-    sharing: Sharing = Sharing.DDP
+    parallel: Parallel = Parallel.DDP
     recompute: bool = False
     """Activation checkpointing: keep the inputs of blocks alone, and compute the rest once more; a third slower."""
     n_workers: int = 2

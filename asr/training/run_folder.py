@@ -112,11 +112,14 @@ class RunFolder:
         partial.rename(losses)
 
 
-def load_state(checkpoint: Path, state: dict[str, Any]) -> None:
-    """Fill a state of the same shape from a checkpoint, whoever wrote it. Raises TrainingError."""
+def load_state(checkpoint: Path, state: dict[str, Any], *, alone: bool = False) -> None:
+    """Fill a state of the same shape from a checkpoint, whoever wrote it. Raises TrainingError.
+
+    All processes call it together, unless one does ``alone``.
+    """
     try:
         with _alone_is_fine():
-            load(state, checkpoint_id=checkpoint)
+            load(state, checkpoint_id=checkpoint, no_dist=alone)
     except (OSError, RuntimeError, CheckpointException) as error:
         raise TrainingError(f"{checkpoint}: not a checkpoint of this run: {error}") from error
 

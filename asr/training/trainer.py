@@ -71,7 +71,7 @@ class Trainer:
         self._objective: Objective = objective.to(processes.device).train()  # type: ignore[assignment] # also a Module
         whisper = self._objective.whisper
         self._encoder_learns = any(parameter.requires_grad for parameter in whisper.encoder.parameters())
-        self._module = processes.wrap(objective, [*whisper.encoder.blocks, *whisper.decoder.blocks], execution.sharing)
+        self._module = processes.wrap(objective, [*whisper.encoder.blocks, *whisper.decoder.blocks], execution.parallel)
         self._optimizer = make_optimizer(self._module)
         self._batches = batches
         self._recipe = recipe

@@ -11,7 +11,7 @@ import numpy as np
 from asr.audio import SAMPLE_RATE, load_audio
 from data_pipeline.shards import ShardWriter
 
-WORDS = "one two three four five six seven eight nine ten".split()
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def fields_of(text: str, duration: float, /, **changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Teacher forcing is the decoder that transcribes; what is frozen, dropped, recomputed or adapted is as it should be."""
+"""Teacher forcing is the decoder that transcribes; what is frozen, dropped or adapted is as it should be."""
 
 import copy
 

@@ -196,33 +196,37 @@ def small(tmp_path_factory):
     return path, Tokenizer(path, n_vocab=vocabulary_size(path))
 
 
+def drawn_from(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 (a test)
+
+
 @pytest.mark.parametrize("text", [*TEXTS[:3], "", " ", " unseen wörds, x  y"])
 def test_without_dropout_bpe_is_the_librarys(small, text):
     path, tokenizer = small
-    assert BpeDropout(path).encode(text, dropout=0.0, rng=random.Random(0)) == tokenizer.encode(text)
+    assert BpeDropout(path).encode(text, dropout=0.0, rng=drawn_from(0)) == tokenizer.encode(text)
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("text", [" Ask not what your country can do for you.", "東京タワー", " Ein Übergang – 1961!"])
 def test_without_dropout_bpe_is_the_librarys_for_the_released_vocabulary(base, text):
-    from asr.checkpoint import ModelStore  # noqa: PLC0415
+    from asr.checkpoint import ModelStore
 
     path = ModelStore().resolve("base") / "tokenizer.json"
-    assert BpeDropout(path).encode(text, dropout=0.0, rng=random.Random(0)) == base.tokenizer.encode(text)
+    assert BpeDropout(path).encode(text, dropout=0.0, rng=drawn_from(0)) == base.tokenizer.encode(text)
 
 
 def test_dropout_spells_the_same_text_in_other_tokens(small):
     path, tokenizer = small
     bpe, usual = BpeDropout(path), tokenizer.encode(TEXTS[0])
-    drawn = [bpe.encode(TEXTS[0], dropout=0.3, rng=random.Random(seed)) for seed in range(10)]
+    drawn = [bpe.encode(TEXTS[0], dropout=0.3, rng=drawn_from(seed)) for seed in range(10)]
     assert {tokenizer.decode(tokens) for tokens in drawn} == {TEXTS[0]}
     assert len(set(map(tuple, drawn))) > 5
     assert min(map(len, drawn)) >= len(usual)
-    assert drawn[3] == bpe.encode(TEXTS[0], dropout=0.3, rng=random.Random(3))
+    assert drawn[3] == bpe.encode(TEXTS[0], dropout=0.3, rng=drawn_from(3))
 
 
 def test_a_vocabulary_of_ones_own_has_whispers_specials(small):
-    path, tokenizer = small
+    _, tokenizer = small
     assert tokenizer.is_multilingual
     assert len(tokenizer.languages) == 99
     names = {name: tokenizer._bpe.token_to_id(name) for name in ("<|ja|>", "<|nospeech|>", "<|notimestamps|>")}
@@ -235,6 +239,6 @@ def test_a_vocabulary_of_ones_own_has_whispers_specials(small):
 
 
 def test_signs_of_what_is_not_spoken_are_suppressed_without_what_words_need(small):
-    path, tokenizer = small
+    _, tokenizer = small
     needed = {token for text in TEXTS for token in tokenizer.encode(text.replace("♪", ""))}
     assert not needed & set(tokenizer.non_speech_tokens)

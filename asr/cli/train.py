@@ -2,6 +2,8 @@
 
 import signal
 import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -157,8 +159,8 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         start = _start(preset, init, tokenizer)
         recipe = Recipe(
             start=start, updates=updates, batch=batch, peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
-            warmup_updates=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
-            precision=precision, parts=parts, lora_rank=lora, stochastic_depth=stochastic_depth, context=context,
+            warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
+            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),
@@ -215,28 +217,33 @@ def _train(shards: list[Path], out: Path, recipe: Recipe, execution: Execution) 
     from asr.cli.training_progress import TrainingProgress
     from asr.training.running import train as run
 
-    stop = _StopSignal()
-    return run(
-        shards, out, recipe, execution,
-        observe=lambda folder, start: TrainingProgress(folder, start, recipe.updates), should_stop=stop.is_set,
-    )  # fmt: skip
+    with stop_signal() as is_set:
+        return run(
+            shards, out, recipe, execution,
+            observe=lambda folder, start: TrainingProgress(folder, start, recipe.updates), should_stop=is_set,
+        )  # fmt: skip
 
 
-class _StopSignal:
-    """The first Ctrl-C or SIGTERM ends the run after an update, with a checkpoint; the second ends it at once."""
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Whether somebody wants the run to end: the first Ctrl-C or SIGTERM only says so, the second ends it at once."""
+    wanted: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def __init__(self) -> None:
-        self._is_set = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    def is_set(self) -> bool:
-        """Whether somebody wants the run to end."""
-        return self._is_set
+    def note(number: int, _frame: types.FrameType | None) -> None:
+        wanted.append(number)
+        restore()
 
-    def _handle(self, number: int, _frame: types.FrameType | None) -> None:
-        self._is_set = True
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(wanted)
+    finally:
+        restore()
 
 
 def _start(preset: str | None, init: str | None, tokenizer: str) -> Start:
@@ -246,7 +253,7 @@ def _start(preset: str | None, init: str | None, tokenizer: str) -> Start:
     return FromCheckpoint(model=init) if init is not None else FromScratch(preset=str(preset), tokenizer=tokenizer)
 
 
-def _peak_lr(start: Start, lora_rank: int) -> float:
+def _peak_lr(start: Start, lora: int) -> float:
     if isinstance(start, FromScratch):
         return PRESETS[start.preset].peak_lr
-    return LORA_LR if lora_rank else FINE_TUNING_LR
+    return LORA_LR if lora else FINE_TUNING_LR

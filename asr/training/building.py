@@ -61,13 +61,13 @@ def begin(start: Start, *, seed: int) -> Beginning:
 def set_learning(whisper: Whisper, recipe: Recipe) -> None:
     """Freeze what does not learn; put adapters where these do instead. Raises TrainingError."""
     widest = min(whisper.dims.n_audio_state, whisper.dims.n_text_state)
-    if recipe.lora_rank > widest:
-        raise TrainingError(f"lora: got rank {recipe.lora_rank}, expected at most the model's width, {widest}")
+    if recipe.lora > widest:
+        raise TrainingError(f"lora: got rank {recipe.lora}, expected at most the model's width, {widest}")
     whisper.requires_grad_(False)
     torch.manual_seed(recipe.seed)
     for part in chosen_parts(whisper, recipe.parts):
-        if recipe.lora_rank:
-            adapt(part, recipe.lora_rank)
+        if recipe.lora:
+            adapt(part, recipe.lora)
         else:
             part.requires_grad_(True)
 

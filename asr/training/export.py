@@ -40,7 +40,7 @@ def export(checkpoint: Path, out: Path) -> None:
     facts = read_facts(run)
     dims = ModelDimensions(**facts["model"]["dims"])
     recipe = facts["recipe"]
-    state: dict[str, Any] = {"model": _empty(dims, lora_rank=recipe["lora_rank"], parts=Parts(recipe["parts"]))}
+    state: dict[str, Any] = {"model": _empty(dims, lora=recipe["lora"], parts=Parts(recipe["parts"]))}
     load_state(checkpoint, state, alone=True)
     weights = merged({name.removeprefix(PREFIX): tensor for name, tensor in state["model"].items()})
     model = Checkpoint(
@@ -53,12 +53,12 @@ def export(checkpoint: Path, out: Path) -> None:
     save_checkpoint(model, out)
 
 
-def _empty(dims: ModelDimensions, *, lora_rank: int, parts: Parts) -> dict[str, Tensor]:
+def _empty(dims: ModelDimensions, *, lora: int, parts: Parts) -> dict[str, Tensor]:
     """Room for the parameters of a run, adapters too."""
     with torch.device("meta"):
         whisper = Whisper(dims)
-        for part in chosen_parts(whisper, parts) if lora_rank else ():
-            adapt(part, lora_rank)
+        for part in chosen_parts(whisper, parts) if lora else ():
+            adapt(part, lora)
     return {PREFIX + name: torch.empty_like(tensor, device="cpu") for name, tensor in whisper.state_dict().items()}
 
 

@@ -29,9 +29,9 @@ def make_optimizer(module: nn.Module) -> AdamW:
 
 def learning_rate(recipe: Recipe, update: int) -> float:
     """Of update 0, 1, …: a line up to the peak over the warm-up, then a line down to 0 after the last update."""
-    if update < recipe.warmup_updates:
-        return recipe.peak_lr * (update + 1) / recipe.warmup_updates
-    return recipe.peak_lr * (recipe.updates - update) / (recipe.updates - recipe.warmup_updates)
+    if update < recipe.warmup:
+        return recipe.peak_lr * (update + 1) / recipe.warmup
+    return recipe.peak_lr * (recipe.updates - update) / (recipe.updates - recipe.warmup)
 
 
 def set_learning_rate(optimizer: AdamW, value: float) -> None:

@@ -136,12 +136,12 @@ class Recipe:
     batch: int = PAPER_BATCH
     """Examples an update, over all processes."""
     peak_lr: float
-    warmup_updates: int
+    warmup: int
     seed: int = 0
     """Of the order of examples, augmentation, initial weights and what is dropped."""
     precision: Precision = Precision.FLOAT32
     parts: Parts = Parts.ALL
-    lora_rank: int = 0
+    lora: int = 0
     """Rank of the adapters that learn instead of the parts themselves; 0: none."""
     stochastic_depth: float = 0.0
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
@@ -154,17 +154,17 @@ class Recipe:
         for name in ("updates", "batch"):
             if getattr(self, name) < 1:
                 raise InvalidOptionError(f"{name}: got {getattr(self, name)}, expected at least 1", param=name)
-        if not 0 <= self.warmup_updates < self.updates:
-            message = f"warmup_updates: got {self.warmup_updates}, expected less than the {self.updates} updates"
-            raise InvalidOptionError(message, param="warmup_updates")
+        if not 0 <= self.warmup < self.updates:
+            message = f"warmup: got {self.warmup}, expected less than the {self.updates} updates"
+            raise InvalidOptionError(message, param="warmup")
         if self.peak_lr <= 0:
             raise InvalidOptionError(f"peak_lr: got {self.peak_lr}, expected a positive number", param="peak_lr")
-        if self.lora_rank < 0:
-            raise InvalidOptionError(f"lora_rank: got {self.lora_rank}, expected 0 or more", param="lora_rank")
+        if self.lora < 0:
+            raise InvalidOptionError(f"lora: got {self.lora}, expected 0 or more", param="lora")
         _check_share("stochastic_depth", self.stochastic_depth)
-        if self.lora_rank and isinstance(self.start, FromScratch):
-            message = f"lora_rank: got {self.lora_rank} with a preset; adapters need trained weights: give --init"
-            raise InvalidOptionError(message, param="lora_rank")
+        if self.lora and isinstance(self.start, FromScratch):
+            message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
+            raise InvalidOptionError(message, param="lora")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

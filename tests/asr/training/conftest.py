@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests have no packages
 
 from shard_making import write_tones
 
+from asr.audio import SAMPLE_RATE
 from asr.tokenizer import Tokenizer
 from asr.training.vocabulary import train_vocabulary, vocabulary_size
 
@@ -36,6 +39,16 @@ def byte_tokenizer(bytes_path) -> Tokenizer:
 def tones(tmp_path_factory) -> Path:
     """A shard of twelve examples."""
     return write_tones(tmp_path_factory.mktemp("shards") / "tones.tar", n=12)
+
+
+@pytest.fixture(scope="session")
+def noises(tmp_path_factory) -> Path:
+    """A folder of two recordings of noise."""
+    folder = tmp_path_factory.mktemp("noises")
+    for seed in range(2):
+        noise = np.random.default_rng(seed).normal(0, 0.1, 5000 * (seed + 1))
+        soundfile.write(folder / f"{seed}.wav", noise, SAMPLE_RATE)
+    return folder
 
 
 @pytest.fixture(scope="session")

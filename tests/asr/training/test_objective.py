@@ -42,7 +42,7 @@ def batch() -> Batch:
 
 
 def recipe(**changes) -> Recipe:
-    return Recipe(**{"start": FromCheckpoint(model="x"), "updates": 10, "peak_lr": 1e-3, "warmup_updates": 2} | changes)
+    return Recipe(**{"start": FromCheckpoint(model="x"), "updates": 10, "peak_lr": 1e-3, "warmup": 2} | changes)
 
 
 def step_by_step(whisper: Whisper, mel_FT: torch.Tensor, tokens: list[int]) -> np.ndarray:
@@ -130,10 +130,10 @@ def test_stochastic_depth_skips_blocks_in_training_alone(model, batch):
 
 @pytest.mark.parametrize(("parts", "moved"), [(Parts.ALL, {"encoder", "decoder"}), (Parts.DECODER, {"decoder"}),
                                               (Parts.ENCODER, {"encoder"})])  # fmt: skip
-@pytest.mark.parametrize("lora_rank", [0, 4])
-def test_what_is_chosen_learns_and_the_rest_stays(model, batch, parts, moved, lora_rank):
+@pytest.mark.parametrize("lora", [0, 4])
+def test_what_is_chosen_learns_and_the_rest_stays(model, batch, parts, moved, lora):
     before = copy.deepcopy(model.state_dict())
-    chosen = recipe(parts=parts, lora_rank=lora_rank)
+    chosen = recipe(parts=parts, lora=lora)
     set_learning(model, chosen)
     objective = TeacherForced(model)
     optimizer = make_optimizer(objective)
@@ -145,7 +145,7 @@ def test_what_is_chosen_learns_and_the_rest_stays(model, batch, parts, moved, lo
         optimizer.zero_grad()
     changed = {name for name, tensor in merged(model.state_dict()).items() if not torch.equal(tensor, before[name])}
     assert {name.split(".")[0] for name in changed} == moved
-    if lora_rank:
+    if lora:
         assert all(".attn." in name or ".cross_attn." in name or ".mlp." in name for name in changed)
         assert all(name.endswith("weight") for name in changed)
 
@@ -172,9 +172,9 @@ def test_matrices_decay_and_vectors_do_not(model):
 
 
 def test_the_learning_rate_rises_and_falls_on_lines():
-    rates = [learning_rate(recipe(updates=10, warmup_updates=4, peak_lr=8.0), update) for update in range(10)]
+    rates = [learning_rate(recipe(updates=10, warmup=4, peak_lr=8.0), update) for update in range(10)]
     assert rates == pytest.approx([2, 4, 6, 8, 8, 40 / 6, 32 / 6, 24 / 6, 16 / 6, 8 / 6])
-    assert learning_rate(recipe(updates=4, warmup_updates=0, peak_lr=8.0), 0) == 8.0
+    assert learning_rate(recipe(updates=4, warmup=0, peak_lr=8.0), 0) == 8.0
 
 
 @pytest.mark.parametrize("encoder_learns", [True, False])

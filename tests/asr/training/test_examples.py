@@ -172,7 +172,7 @@ def test_processes_share_each_update(world_size, micro_batch):
     shares = [
         keys(loader_of(10, rank=rank, world_size=world_size, micro_batch=micro_batch), 6) for rank in range(world_size)
     ]
-    assert [sum(update, []) for update in zip(*shares, strict=True)] == whole
+    assert [[key for share in update for key in share] for update in zip(*shares, strict=True)] == whole
 
 
 def test_a_loader_goes_on_from_its_state():

@@ -17,6 +17,7 @@ __all__ = [
     "EmptyAudioError",
     "InvalidOptionError",
     "ShardError",
+    "TrainingError",
     "UnknownModelError",
     "UnsupportedLanguageError",
     "UnsupportedMediaError",
@@ -114,3 +115,9 @@ class ShardError(AuricleError):
     """A training shard is damaged, or was written by something else."""
 
     code = "invalid_shard"
+
+
+class TrainingError(AuricleError):
+    """A training run cannot begin, continue or go on."""
+
+    code = "training_failed"

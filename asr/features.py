@@ -98,6 +98,15 @@ class LogMel:
         silence = _scaled(torch.full_like(self._maximum, -math.inf), self._maximum).item()
         return functional.pad(self.window(start_frame, n_frames), (0, padded_to - n_frames), value=silence)
 
+    def padded_window(self, start_frame: int, n_frames: int, padded_to: int) -> Tensor:
+        """(n_mels, padded_to): ``n_frames`` of the recording as a model hears them.
+
+        Padded to 3,000 frames with zeros, as the reference does; to fewer with silence, which names languages better.
+        """
+        if padded_to < N_FRAMES:
+            return self.followed_by_silence(start_frame, n_frames, padded_to)
+        return pad_or_trim(self.window(start_frame, n_frames), N_FRAMES)
+
     def _unscaled(self, start_frame: int, n_frames: int) -> Tensor:
         start = start_frame * HOP_LENGTH - MARGIN
         framed = np.zeros((n_frames - 1) * HOP_LENGTH + N_FFT, np.float32)

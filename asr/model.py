@@ -177,12 +177,16 @@ class AudioEncoder(nn.Module):
         self.blocks = nn.ModuleList(EncoderBlock(n_state, dims.n_audio_head) for _ in range(dims.n_audio_layer))
         self.ln_post = nn.LayerNorm(n_state)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """(B, n_mels, 2 S) with S at most n_audio_ctx → (B, S, C)."""
+    def embed(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, 2 S) with S at most n_audio_ctx → (B, S, C), what the first block sees."""
         x = F.gelu(self.conv1(mel))
         x = F.gelu(self.conv2(x))
         x_BSC = x.transpose(1, 2)
-        x_BSC = x_BSC + self.positional_embedding[: x_BSC.shape[1]].to(x_BSC.dtype)
+        return x_BSC + self.positional_embedding[: x_BSC.shape[1]].to(x_BSC.dtype)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, n_mels, 2 S) with S at most n_audio_ctx → (B, S, C)."""
+        x_BSC = self.embed(mel)
         for block in self.blocks:
             x_BSC = block(x_BSC)
         out: Tensor = self.ln_post(x_BSC)
@@ -207,9 +211,14 @@ class TextDecoder(nn.Module):
     def _blocks(self) -> list[DecoderBlock]:
         return [block for block in self.blocks if isinstance(block, DecoderBlock)]
 
+    def embed(self, tokens_M: Tensor, positions_M: Tensor) -> Tensor:
+        """(M,) tokens and their positions → (M, C), what the first block sees."""
+        embedded: Tensor = self.token_embedding(tokens_M) + self.positional_embedding[positions_M]
+        return embedded
+
     def forward(self, tokens_M: Tensor, positions_M: Tensor, memory: DecoderMemory) -> Tensor:
         """(M,) new tokens and their positions → (M, C) hidden states."""
-        x_MC = self.token_embedding(tokens_M) + self.positional_embedding[positions_M]
+        x_MC = self.embed(tokens_M, positions_M)
         for layer, block in enumerate(self.blocks):
             x_MC = block(x_MC, layer, memory)
         out: Tensor = self.ln(x_MC)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from asr.audio import Waveform
 from asr.audio_context import short_context
-from asr.features import N_FRAMES, LogMel, pad_or_trim
+from asr.features import N_FRAMES, LogMel
 from asr.longform import LanguageWindow, LongFormSession
 from asr.memo import WindowAnswers
 from asr.options import AudioContext, TranscribeOptions
@@ -39,17 +39,10 @@ class Recording:
     _windows: OrderedDict[tuple[int, int, int], Tensor] = field(default_factory=OrderedDict)
 
     def window(self, seek: int, n_frames: int, padded_to: int) -> Tensor:
-        """The same tensor for every question about a window: the decoder then encodes it once.
-
-        Padded to 3,000 frames with zeros, as the reference does; to fewer with silence, which names languages better.
-        """
+        """The same tensor for every question about a window: the decoder then encodes it once."""
         key = (seek, n_frames, padded_to)
         if key not in self._windows:
-            self._windows[key] = (
-                self.mel.followed_by_silence(seek, n_frames, padded_to)
-                if padded_to < N_FRAMES
-                else pad_or_trim(self.mel.window(seek, n_frames), N_FRAMES)
-            )
+            self._windows[key] = self.mel.padded_window(seek, n_frames, padded_to)
         self._windows.move_to_end(key)
         while len(self._windows) > REMEMBERED_WINDOWS:
             self._windows.popitem(last=False)

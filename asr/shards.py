@@ -16,7 +16,7 @@ from typing import Any
 from asr.audio import Waveform, load_audio
 from asr.errors import AudioError, InvalidOptionError, ShardError
 
-__all__ = ["AUDIO", "FIELDS", "Part", "ShardExample", "ShardStream", "read_shard"]
+__all__ = ["AUDIO", "FIELDS", "Part", "ShardExample", "ShardStream", "UndecodedExample", "read_shard"]
 
 AUDIO, FIELDS = ".flac", ".json"
 MAX_MEMBER_BYTES = 64 << 20  # 30 s of FLAC at 16 kHz are below 1 MB
@@ -113,12 +113,12 @@ class ShardStream:
             )
         self._place = _Place(**{name: value for name, value in state.items() if name != "of"})
 
-    def _blocks(self) -> "Iterator[tuple[list[_Undecoded], _Place]]":
+    def _blocks(self) -> "Iterator[tuple[list[UndecodedExample], _Place]]":
         """From the block at the place on: its examples as they are drawn, and the place after it."""
         first, epoch = self._place, self._place.epoch
         numbers = sorted(range(len(self._shards)), key=lambda number: self._draw(epoch, number))
         numbers = numbers[self._part.number :: self._part.n_parts]
-        block: list[tuple[bytes, _Undecoded]] = []
+        block: list[tuple[bytes, UndecodedExample]] = []
         for shard in range(first.shard, len(numbers)):
             for number, example in enumerate(_read(self._shards[numbers[shard]])):
                 if shard == first.shard and number < first.example:
@@ -153,15 +153,17 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Undecoded:
+class UndecodedExample:
     """An example as it lies in its shard."""
 
     key: str
     audio: bytes
     fields: bytes
     where: str
+    """File and member, for people."""
 
     def decode(self) -> ShardExample:
+        """Raises ShardError, which says ``where``."""
         try:
             waveform = load_audio(io.BytesIO(self.audio), max_duration_s=MAX_AUDIO_S)
             fields = json.loads(self.fields)
@@ -174,11 +176,11 @@ class _Undecoded:
         return ShardExample(key=self.key, waveform=waveform, fields=fields)
 
 
-def _drawn(block: list[tuple[bytes, _Undecoded]]) -> list[_Undecoded]:
+def _drawn(block: list[tuple[bytes, UndecodedExample]]) -> list[UndecodedExample]:
     return [example for _, example in sorted(block, key=lambda pair: pair[0])]
 
 
-def _read(path: Path) -> Iterator[_Undecoded]:
+def _read(path: Path) -> Iterator[UndecodedExample]:
     """The examples of a shard in order."""
     where = f"{path}"
     audio: tuple[str, bytes] | None = None
@@ -191,7 +193,7 @@ def _read(path: Path) -> Iterator[_Undecoded]:
                     if audio is None:
                         audio = (key, data)
                     else:
-                        yield _Undecoded(key, audio[1], data, where)
+                        yield UndecodedExample(key, audio[1], data, where)
                         audio = None
                 file.seek(tar.offset)
                 if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile takes any other for the end too

@@ -22,7 +22,7 @@ __all__ = ["N_TIMESTAMPS", "TIMESTAMP_STEP_S", "Tokenizer"]
 N_TIMESTAMPS = 1501  # <|0.00|> … <|30.00|>
 TIMESTAMP_STEP_S = 0.02
 N_SPECIALS_AFTER_LANGUAGES = 6  # translate, transcribe, startoflm, startofprev, nospeech, notimestamps
-MULTILINGUAL_VOCAB_SIZE = 51865  # the first multilingual vocabulary; English-only ones are one smaller
+ENGLISH_VOCAB_SIZE = 51864  # it has the multilingual ones' special tokens too, and means none of them
 
 # Signs that captions use for what is not speech: brackets, speaker marks, quotation and music signs (Whisper 4.5).
 NON_SPEECH_SYMBOLS = (
@@ -45,7 +45,7 @@ class Tokenizer:
         except Exception as error:  # the library raises bare Exception for every kind of bad file
             raise CheckpointError(f"{path.name}: not a tokenizer.json: {error}") from error
         self.n_vocab = n_vocab
-        self.is_multilingual = n_vocab >= MULTILINGUAL_VOCAB_SIZE
+        self.is_multilingual = n_vocab != ENGLISH_VOCAB_SIZE
         self.eot = self._id("<|endoftext|>")
         self.sot = self._id("<|startoftranscript|>")
         self.n_languages = n_vocab - (self.sot + 1) - N_SPECIALS_AFTER_LANGUAGES - N_TIMESTAMPS
@@ -105,18 +105,24 @@ class Tokenizer:
 
     @cached_property
     def blank_tokens(self) -> tuple[int, ...]:
-        """What a transcript must not begin with: a lone space, the end."""
-        return (*self.encode(" "), self.eot)
+        """What a transcript must not begin with: the end, and a lone space, unless that is how words begin."""
+        space = self.encode(" ") if len(self.encode(" a")) == 1 else ()
+        return (*space, self.eot)
 
     @cached_property
     def non_speech_tokens(self) -> tuple[int, ...]:
         """Ids of the signs that captions use for what is not spoken."""
+        suppressed = set()
         # " -" and " '" open a dialogue line or a quotation; inside words the bare signs stay allowed.
-        suppressed = {self.encode(" -")[0], self.encode(" '")[0]}
-        for symbol in (*NON_SPEECH_SYMBOLS, *MUSIC_SYMBOLS):
-            for tokens in (self.encode(symbol), self.encode(" " + symbol)):
-                if len(tokens) == 1 or symbol in MUSIC_SYMBOLS:
-                    suppressed.add(tokens[0])
+        for text in (" -", " '", *NON_SPEECH_SYMBOLS, *(f" {symbol}" for symbol in NON_SPEECH_SYMBOLS)):
+            tokens = self.encode(text)
+            if len(tokens) == 1:
+                suppressed.add(tokens[0])
+        for text in (*MUSIC_SYMBOLS, *(f" {symbol}" for symbol in MUSIC_SYMBOLS)):
+            # In a small vocabulary their first token is a lone space or byte, which other text begins with too.
+            first = self.encode(text)[0]
+            if len(str(self._bpe.id_to_token(first)).lstrip("Ġ")) > 1:
+                suppressed.add(first)
         return tuple(sorted(suppressed))
 
     @property

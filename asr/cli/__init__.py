@@ -7,6 +7,7 @@ import typer
 
 from asr.cli.detect_language import detect_language
 from asr.cli.models import models_app
+from asr.cli.train import export, train, train_tokenizer
 from asr.cli.transcribe import transcribe
 
 __all__ = ["app", "main"]
@@ -14,6 +15,9 @@ __all__ = ["app", "main"]
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.command()(transcribe)
 app.command()(detect_language)
+app.command()(train)
+app.command()(export)
+app.command()(train_tokenizer)
 app.add_typer(models_app, name="models")
 
 

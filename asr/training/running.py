@@ -1,0 +1,138 @@
+"""A whole run: shards and a recipe in, a model folder out. Composes everything else here; knows no screen.
+
+``train`` is called by every process that torchrun starts, with the same arguments.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from asr.checkpoint.types import sha256_of
+from asr.training.bpe_dropout import BpeDropout
+from asr.training.building import Beginning, begin, set_learning
+from asr.training.distribution import Processes, joined_processes
+from asr.training.examples import ExampleMaker
+from asr.training.export import export
+from asr.training.loader import BatchPlan, Loader
+from asr.training.objective import TeacherForced
+from asr.training.options import Execution, Recipe
+from asr.training.run_folder import RunFolder
+from asr.training.shard_index import ShardIndex, find_shards
+from asr.training.trainer import Trainer, UpdateReport
+
+__all__ = ["Observer", "RunStart", "train"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStart:
+    """What is known before the first update, for people."""
+
+    n_examples: int
+    n_parameters: int
+    n_learning: int
+    step: int
+    """Where the run goes on; 0: it is new."""
+    device: str
+    world_size: int
+
+
+class Observer(Protocol):
+    """Who is told, in the first process."""
+
+    def updated(self, report: UpdateReport) -> None:
+        """One update was made."""
+
+    def close(self) -> None:
+        """No more comes, whatever the reason."""
+
+
+def train(
+    shards: Sequence[Path],
+    out: Path,
+    recipe: Recipe,
+    execution: Execution,
+    *,
+    observe: Callable[[RunFolder, RunStart], Observer],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train, and export what was learned into ``out/model``; False where ``should_stop`` ended it before.
+
+    ``observe`` is called in the first process, when everything is loaded. Raises
+    TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
+    """
+    examples = ShardIndex(find_shards(shards))
+    with joined_processes(execution.device) as processes:
+        beginning = begin(recipe.start, seed=recipe.seed)
+        set_learning(beginning.whisper, recipe)
+        parameters = list(beginning.whisper.parameters())
+        folder = RunFolder(out)
+        if processes.is_first:
+            folder.begin(_facts(recipe, examples, beginning), beginning.tokenizer_path, resume=execution.resume)
+        processes.wait()
+        loader = _loader(examples, beginning, recipe, execution, processes)
+        with closing(loader):
+            trainer = Trainer(_objective(beginning, recipe, execution), loader, recipe, execution, processes, folder)
+            trainer.resume()
+            start = RunStart(
+                n_examples=len(examples), n_parameters=sum(each.numel() for each in parameters),
+                n_learning=sum(each.numel() for each in parameters if each.requires_grad),
+                step=trainer.step, device=_device_name(processes), world_size=processes.world_size,
+            )  # fmt: skip
+            is_done = _walk(trainer, processes, lambda: observe(folder, start), should_stop)
+        if is_done and processes.is_first:
+            export(folder.checkpoints()[-1][1], folder.model)
+        processes.wait()
+    return is_done
+
+
+def _walk(
+    trainer: Trainer, processes: Processes, observe: Callable[[], Observer], should_stop: Callable[[], bool]
+) -> bool:
+    if not processes.is_first:
+        return trainer.run(lambda _: None, should_stop)
+    with closing(observe()) as observer:
+        return trainer.run(observer.updated, should_stop)
+
+
+def _objective(beginning: Beginning, recipe: Recipe, execution: Execution) -> TeacherForced:
+    return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
+
+
+def _loader(
+    examples: ShardIndex, beginning: Beginning, recipe: Recipe, execution: Execution, processes: Processes
+) -> Loader:
+    wants_dropout = recipe.augmentation.bpe_dropout > 0
+    maker = ExampleMaker(
+        beginning.tokenizer,
+        beginning.whisper.dims,
+        seed=recipe.seed,
+        context=recipe.context,
+        augmentation=recipe.augmentation,
+        bpe_dropout=BpeDropout(beginning.tokenizer_path) if wants_dropout else None,
+    )
+    plan = BatchPlan(
+        batch=recipe.batch, micro_batch=execution.micro_batch, seed=recipe.seed,
+        rank=processes.rank, world_size=processes.world_size,
+    )  # fmt: skip
+    return Loader(examples, maker.make, plan, pad=beginning.tokenizer.eot, n_workers=execution.n_workers)
+
+
+def _facts(recipe: Recipe, examples: ShardIndex, beginning: Beginning) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "examples": {"number": len(examples), "digest": examples.digest},
+        "model": {
+            "dims": asdict(beginning.whisper.dims),
+            "alignment_heads": beginning.alignment_heads,
+            "source_sha256": beginning.source_sha256,
+            "tokenizer_sha256": sha256_of(beginning.tokenizer_path),
+        },
+    }
+
+
+def _device_name(processes: Processes) -> str:
+    return torch.cuda.get_device_name(processes.device) if processes.device.type == "cuda" else "CPU"

@@ -19,7 +19,7 @@ from eval.scoring.bootstrap import N_RESAMPLES, SEED, interval_of, resampled_sum
 from eval.scoring.clips import what_to_draw
 from eval.scoring.interval import Interval
 
-__all__ = ["WANTED", "Estimate", "FittedLaw", "ScalingStudy", "fit_study"]
+__all__ = ["WANTED", "Estimate", "FittedLaw", "ScalingStudy", "fit_study", "redrawn"]
 
 WANTED = 3  # sizes, and amounts of audio: fewer do not show whether a line bends, so none with a floor is fitted
 
@@ -151,7 +151,7 @@ def _fitted(law: Law, log_x_NK: Array, drawn_SN: Array, centers: Mapping[Axis, f
     over_clips_SP = law.fit(log_x_NK, drawn_SN)
     parameters, rates_N = over_clips_SP[0], drawn_SN[0]
     fitted_N = law.log_rates(parameters[None], log_x_NK)[0]
-    redrawn_SN = _redrawn(rates_N, fitted_N, n_free=law.n_free)
+    redrawn_SN = redrawn(rates_N, fitted_N, n_free=law.n_free)
     over_trainings_SP = None if redrawn_SN is None else law.fit(log_x_NK, np.vstack([rates_N, redrawn_SN]))[1:]
 
     def estimate(place: int, *, is_log: bool = False) -> Estimate:
@@ -178,12 +178,16 @@ def _fitted(law: Law, log_x_NK: Array, drawn_SN: Array, centers: Mapping[Axis, f
     )
 
 
-def _redrawn(rates_N: Array, fitted_N: Array, *, n_free: int) -> Array | None:
-    """Rates by the law with its residuals drawn anew, each as much larger as the fit has made them too small."""
-    n_models = len(rates_N)
-    if n_models <= n_free:
+def redrawn(rates_N: Array, fitted_N: Array, *, n_free: int) -> Array | None:
+    """Rates by the law with its residuals drawn anew, each as much larger as the fit has made them too small.
+
+    How large residuals are is drawn too (by χ², as for Student's t): so few models hardly show it.
+    """
+    n_spare = len(rates_N) - n_free
+    if n_spare < 1:
         return None
-    residuals = (rates_N - fitted_N) * np.sqrt(n_models / (n_models - n_free))
+    residuals = (rates_N - fitted_N) * np.sqrt(len(rates_N) / n_spare)
     rng = np.random.default_rng(SEED)
-    redrawn: Array = fitted_N + rng.choice(residuals, size=(N_RESAMPLES, n_models))
+    drawn_SN = rng.choice(residuals, size=(N_RESAMPLES, len(rates_N)))
+    redrawn: Array = fitted_N + drawn_SN * np.sqrt(n_spare / rng.chisquare(n_spare, size=(N_RESAMPLES, 1)))
     return redrawn

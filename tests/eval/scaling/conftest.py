@@ -16,6 +16,8 @@ from asr.checkpoint.training_record import TrainingRecord, write_training_record
 from asr.model import ModelDimensions, Whisper
 from asr.options import TranscribeOptions
 from eval.hypotheses import Hypothesis, HypothesisStore, Reference
+from eval.scaling.points import read_points
+from eval.scaling.study import ScalingStudy, fit_study
 
 N_CLIPS, N_WORDS = 60, 50
 WIDTHS = (16, 64, 256)
@@ -103,11 +105,27 @@ def corpus(tmp_path, weights) -> Corpus:
     return Corpus(folder=tmp_path, weights=weights)
 
 
-@pytest.fixture
-def by_law(corpus) -> Callable[[Callable[[float, float], float]], list[Path]]:
+def with_floor(parameters: float, hours: float) -> float:
+    return 0.1 + 0.1 * (parameters / 1e5) ** -0.35 + 0.08 * (hours / 10) ** -0.4
+
+
+def by_law(corpus: Corpus, law: Callable[[float, float], float]) -> list[Path]:
     """3 sizes × 3 amounts whose rate is a function of parameters and hours."""
+    return [corpus.run(width, hours, law(corpus.parameters(width), hours)) for width in WIDTHS for hours in HOURS]
 
-    def make(law: Callable[[float, float], float]) -> list[Path]:
-        return [corpus.run(width, hours, law(corpus.parameters(width), hours)) for width in WIDTHS for hours in HOURS]
 
-    return make
+@pytest.fixture
+def straight_runs(corpus) -> list[Path]:
+    """Exponents 0.2 and 0.1."""
+    return by_law(corpus, lambda parameters, hours: 0.3 * (parameters / 1e5) ** -0.2 * (hours / 10) ** -0.1)
+
+
+@pytest.fixture(scope="session")
+def bent_runs(tmp_path_factory, weights) -> list[Path]:
+    """Exponents 0.35 and 0.4, floor 10 %."""
+    return by_law(Corpus(folder=tmp_path_factory.mktemp("bent"), weights=weights), with_floor)
+
+
+@pytest.fixture(scope="session")
+def bent_study(bent_runs) -> ScalingStudy:
+    return fit_study(read_points(bent_runs))

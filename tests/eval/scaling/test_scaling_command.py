@@ -12,17 +12,13 @@ from eval.scaling.points import read_points
 from eval.scaling.study import fit_study
 
 
-def with_floor(parameters: float, hours: float) -> float:
-    return 0.1 + 0.1 * (parameters / 1e5) ** -0.35 + 0.08 * (hours / 10) ** -0.4
-
-
 def run(*told: object):
     return CliRunner().invoke(app, ["scaling", *map(str, told)])
 
 
-def test_every_file_says_the_law(by_law, tmp_path):
+def test_every_file_says_the_law(bent_runs, tmp_path):
     files = [tmp_path / "out" / name for name in ("scaling.json", "scaling.md", "scaling.svg")]
-    done = run(*by_law(with_floor), "--json", files[0], "--markdown", files[1], "--plot", files[2])
+    done = run(*bent_runs, "--json", files[0], "--markdown", files[1], "--plot", files[2])
     assert done.exit_code == 0, done.output
     numbers = json.loads(files[0].read_text())
     assert [law["form"] for law in numbers["laws"]] == ["line", "floor"]
@@ -41,11 +37,10 @@ def test_every_file_says_the_law(by_law, tmp_path):
     assert {"hours of training audio", "145 k", "100 h"} <= set(re.findall(r">([^<>]+)</text>", svg))
 
 
-def test_the_plot_has_every_model_its_interval_and_the_law(by_law):
-    study = fit_study(read_points(by_law(with_floor)))
-    for axes in draw_scaling(study).axes:
+def test_the_plot_has_every_model_its_interval_and_the_law(bent_study):
+    for axes in draw_scaling(bent_study).axes:
         marked = [float(y) for each in axes.lines if each.get_marker() not in {"None", ""} for y in each.get_ydata()]
-        assert sorted(marked) == sorted(100 * point.rate for point in study.points)
+        assert sorted(marked) == sorted(100 * point.rate for point in bent_study.points)
         assert len(axes.collections) == 9
         curves = [each for each in axes.lines if each.get_linestyle() == "-"]
         assert len(curves) == 3

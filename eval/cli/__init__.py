@@ -15,6 +15,7 @@ from eval.cli.noise import noise
 from eval.cli.normalize import normalize
 from eval.cli.report import report
 from eval.cli.run import run
+from eval.cli.scaling import scaling
 from eval.cli.score import score
 from eval.cli.serve_check import serve_check
 from eval.cli.speed import speed
@@ -43,6 +44,7 @@ app.command()(serve_check)
 app.command()(live)
 app.command()(speed)
 app.command()(load)
+app.command()(scaling)
 app.command()(gpu)
 app.command()(lengths)
 app.command()(suite)

@@ -20,9 +20,11 @@ __all__ = [
     "Counts",
     "Difference",
     "Statistic",
+    "interval_of",
     "intervals",
     "paired_difference",
     "ratio",
+    "resampled_sums",
     "sum_by_cluster",
 ]
 
@@ -75,8 +77,8 @@ def intervals(counts: Counts, *statistics: Statistic) -> tuple[Interval | None, 
     """An interval for each statistic, from the same resamples; None with a single cluster, or where it has no value."""
     if len(counts) < 2:
         return (None,) * len(statistics)
-    sums = _resampled_sums(counts, N_RESAMPLES)
-    return tuple(_percentiles(statistic(sums)) for statistic in statistics)
+    sums = resampled_sums(counts)
+    return tuple(interval_of(statistic(sums)) for statistic in statistics)
 
 
 def paired_difference(counts_a: Counts, counts_b: Counts, statistic: Statistic) -> Difference | None:
@@ -92,15 +94,16 @@ def paired_difference(counts_a: Counts, counts_b: Counts, statistic: Statistic) 
         return None
     if len(counts_a) < 2:
         return Difference(value=float(b - a), interval=None, p=None)
-    sums = _resampled_sums(np.hstack([counts_a, counts_b]), N_PAIRED_RESAMPLES)
+    sums = resampled_sums(np.hstack([counts_a, counts_b]), N_PAIRED_RESAMPLES)
     differences = statistic(sums[:, n_columns:]) - statistic(sums[:, :n_columns])
     differences = differences[np.isfinite(differences)]
     n_beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     p = max(2 * (n_beyond + 1) / (len(differences) + 1), 2.0 ** (1 - len(counts_a)))
-    return Difference(value=float(b - a), interval=_percentiles(differences), p=min(1.0, p))
+    return Difference(value=float(b - a), interval=interval_of(differences), p=min(1.0, p))
 
 
-def _resampled_sums(counts: Counts, n_resamples: int) -> Counts:
+def resampled_sums(counts: Counts, n_resamples: int = N_RESAMPLES) -> Counts:
+    """Draw clusters with replacement, as many as there are, and add: (clusters, columns) → (resamples, columns)."""
     ordered = counts[np.lexsort(counts.T[::-1])]  # equal rows are interchangeable, so the order given no longer matters
     rng = np.random.default_rng(SEED)
     n_clusters = len(ordered)
@@ -114,7 +117,8 @@ def _resampled_sums(counts: Counts, n_resamples: int) -> Counts:
     return np.concatenate(parts)
 
 
-def _percentiles(values: npt.NDArray[np.float64]) -> Interval | None:
+def interval_of(values: npt.NDArray[np.float64]) -> Interval | None:
+    """What holds 95 % of the values of resamples, those without one left out; None where none has."""
     values = values[np.isfinite(values)]
     if not len(values):
         return None

@@ -3,6 +3,7 @@
 Only checkpoints of one's own runs: torch's format holds pickled parts.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asr.checkpoint import Checkpoint, save_checkpoint
+from asr.checkpoint.training_record import TrainingRecord, write_training_record
 from asr.errors import TrainingError
 from asr.model import ModelDimensions, Whisper
 from asr.training.building import TOKENIZER, chosen_parts
@@ -35,12 +37,16 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Write ``model.safetensors`` and ``tokenizer.json``, adapters merged. Raises TrainingError, OSError."""
+    """Write ``model.safetensors``, ``tokenizer.json`` and ``training.json``. Raises TrainingError, OSError."""
     run = checkpoint.parents[1]
     facts = read_facts(run)
     dims = ModelDimensions(**facts["model"]["dims"])
     recipe = facts["recipe"]
-    state: dict[str, Any] = {"model": _empty(dims, lora=recipe["lora"], parts=Parts(recipe["parts"]))}
+    state: dict[str, Any] = {
+        "step": 0,
+        "audio_s": 0.0,
+        "model": _empty(dims, lora=recipe["lora"], parts=Parts(recipe["parts"])),
+    }
     load_state(checkpoint, state, alone=True)
     weights = merged({name.removeprefix(PREFIX): tensor for name, tensor in state["model"].items()})
     model = Checkpoint(
@@ -51,6 +57,19 @@ def export(checkpoint: Path, out: Path) -> None:
         source_sha256=_digest(weights),
     )
     save_checkpoint(model, out)
+    write_training_record(_record(facts, step=state["step"], audio_s=state["audio_s"]), out)
+
+
+def _record(facts: Mapping[str, Any], *, step: int, audio_s: float) -> TrainingRecord:
+    recipe, examples = facts["recipe"], facts["examples"]
+    return TrainingRecord(
+        preset=recipe["start"].get("preset"),
+        updates=step,
+        examples=examples["number"],
+        examples_seen=step * recipe["batch"],
+        audio_hours=examples["audio_s"] / 3600,
+        audio_hours_seen=audio_s / 3600,
+    )
 
 
 def _empty(dims: ModelDimensions, *, lora: int, parts: Parts) -> dict[str, Tensor]:

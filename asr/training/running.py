@@ -124,7 +124,7 @@ def _loader(
 def _facts(recipe: Recipe, examples: ShardIndex, beginning: Beginning) -> dict[str, Any]:
     return {
         "recipe": asdict(recipe),
-        "examples": {"number": len(examples), "digest": examples.digest},
+        "examples": {"number": len(examples), "digest": examples.digest, "audio_s": examples.audio_s},
         "model": {
             "dims": asdict(beginning.whisper.dims),
             "alignment_heads": beginning.alignment_heads,

@@ -86,6 +86,17 @@ class ShardIndex(Sequence[ShardExample]):
             digest.update(f"{place.key} {place.audio_size} {place.fields_size}\n".encode())
         return digest.hexdigest()
 
+    @property
+    def audio_s(self) -> float:
+        """Seconds of all examples, as the shards say them. Raises ShardError, OSError."""
+        total = 0.0
+        for number in range(len(self)):
+            duration = self.fields(number).get("duration")
+            if not isinstance(duration, int | float):
+                raise ShardError(f"{self.where(number)}: duration: got {duration!r}, expected seconds")
+            total += duration
+        return total
+
 
 def _places(path: Path) -> list[_Place]:
     try:

@@ -68,6 +68,7 @@ class Trainer:
         folder: RunFolder,
     ) -> None:  # fmt: skip
         self.step = 0
+        self._audio_s = 0.0  # heard so far
         self._objective: Objective = objective.to(processes.device).train()  # type: ignore[assignment] # also a Module
         whisper = self._objective.whisper
         self._encoder_learns = any(parameter.requires_grad for parameter in whisper.encoder.parameters())
@@ -92,6 +93,7 @@ class Trainer:
             self._batches.load_state_dict(state["loader"])
             self._taken = state["loader"]
             self.step = state["step"]
+            self._audio_s = state["audio_s"]
         if self._processes.is_first:
             self._folder.forget_after(self.step)
 
@@ -106,6 +108,7 @@ class Trainer:
             batches = self._batches.next_update()
             report = self._update(batches, began)
             self.step += 1
+            self._audio_s += report.audio_s
             self._taken = self._batches.state_dict()
             if self._processes.is_first:
                 on_update(report)
@@ -175,7 +178,9 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         model, optimizer = get_state_dict(self._module, self._optimizer)
-        return {"model": model, "optimizer": optimizer, "loader": self._taken, "step": self.step}
+        return {
+            "model": model, "optimizer": optimizer, "loader": self._taken, "step": self.step, "audio_s": self._audio_s,
+        }  # fmt: skip
 
     def _save(self) -> None:
         partial = self._folder.save(self.step, self._state(), is_first=self._processes.is_first)

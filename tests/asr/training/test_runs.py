@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from shard_making import fields_of, write_shard, write_tones
 
 from asr.audio import Waveform
+from asr.checkpoint.training_record import read_training_record
 from asr.errors import CheckpointError, InvalidOptionError, ShardError, TrainingError
 from asr.model import Whisper
 from asr.options import AudioContext
@@ -21,6 +22,7 @@ from asr.training.export import export, find_checkpoint
 from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Recipe
 from asr.training.run_folder import RunFolder
 from asr.training.running import RunStart, train
+from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import UpdateReport
 from asr.transcriber import Transcriber
 
@@ -307,3 +309,14 @@ def test_adapters_wider_than_the_model(tmp_path, recipe, tones):
     start = FromCheckpoint(model=str(tmp_path / "first/model"))
     with pytest.raises(TrainingError, match="lora: got rank 65, expected at most the model's width, 64"):
         run([tones], tmp_path / "second", recipe(start=start, lora=65))
+
+
+def test_a_model_says_how_much_it_was_trained(tmp_path, recipe, tones):
+    _, first = run([tones], tmp_path / "run", recipe(), stop_after=2)
+    _, rest = run([tones], tmp_path / "run", recipe(), resume=True)
+    record = read_training_record(tmp_path / "run/model")
+    examples = ShardIndex(find_shards([tones]))
+    assert (record.preset, record.updates, record.examples) == ("pico", 4, len(examples))
+    assert record.examples_seen == 16
+    assert record.audio_hours == pytest.approx(sum(example.waveform.duration for example in examples) / 3600, rel=1e-3)
+    assert record.audio_hours_seen == pytest.approx(sum(each.audio_s for each in (*first, *rest)) / 3600)

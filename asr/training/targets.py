@@ -51,7 +51,9 @@ class Fields:
                 language=fields["language"],
                 task=Task(fields["task"]),
                 text=str(fields["text"]).strip(),
-                cues=tuple((float(start), float(end), str(text).strip()) for start, end, text in fields["cues"]),
+                cues=tuple(
+                    (float(cue["start"]), float(cue["end"]), str(cue["text"]).strip()) for cue in fields["cues"]
+                ),
                 partial_start=None if partial_start is None else float(partial_start),
                 previous_text=str(fields["previous_text"]).strip(),
                 use_previous_text=bool(fields["use_previous_text"]),

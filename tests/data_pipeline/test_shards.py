@@ -93,3 +93,23 @@ def test_webdataset_reads_the_same_members(tmp_path: Path):
         data = tar.extractfile("00000-00001.json")
         assert data is not None
         assert json.loads(data.read()) == {"text": ""}
+
+
+def test_damage_is_an_error_that_names_file_and_example(tmp_path: Path):
+    flac = encode_flac(NOISE)
+    good = tar_of(tmp_path / "x.tar", ("a.flac", flac), ("a.json", b"{}"), ("b.flac", flac), ("b.json", b"{}"))
+    whole = good.read_bytes()
+    for damaged in (
+        whole[: whole.index(b"b.flac")],  # cut between two examples
+        whole.replace(b"b.flac", b"\0.flac"),  # a header whose checksum is wrong
+    ):
+        good.write_bytes(damaged)
+        with pytest.raises(ShardError, match=r"x\.tar, a\.json: .*whole tar"):
+            list(read_shard(good))
+    for number in range(40):  # a byte of the audio is another
+        place = int(np.random.default_rng(number).integers(100, len(flac)))
+        damaged = flac[:place] + bytes([flac[place] ^ 0x41]) + flac[place + 1 :]
+        with pytest.raises(ShardError, match=r"y\.tar, a: "):
+            list(read_shard(tar_of(tmp_path / "y.tar", ("a.flac", damaged), ("a.json", b"{}"))))
+    with pytest.raises(ShardError, match=r"z\.tar, a: .*recursion"):
+        list(read_shard(tar_of(tmp_path / "z.tar", ("a.flac", flac), ("a.json", b"[" * 100_000))))

@@ -15,8 +15,8 @@ WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 
 
 def fields_of(text: str, duration: float, /, **changes: Any) -> dict[str, Any]:
-    """What ``data_pipeline`` would say of one timed cue over everything."""
-    return {
+    """What ``data_pipeline`` would say of one timed cue over everything; cues that are given are (start, end, text)."""
+    fields = {
         "language": "en" if text else None,
         "task": "transcribe",
         "text": text,
@@ -27,6 +27,8 @@ def fields_of(text: str, duration: float, /, **changes: Any) -> dict[str, Any]:
         "use_previous_text": False,
         "use_timestamps": True,
     } | changes
+    cues = [dict(zip(("start", "end", "text"), cue, strict=False)) for cue in fields["cues"]]
+    return fields | {"cues": cues}
 
 
 def write_shard(path: Path, examples: list[tuple[str, np.ndarray, Mapping[str, Any]]]) -> Path:

@@ -162,7 +162,8 @@ def test_what_is_said_fits_or_is_no_example(byte_tokenizer, n, fits):
         ({"language": "xx"}, "got 'xx', this model expects one of 99 languages"),
         ({"language": None}, "got none, expected one"),
         ({"task": "sing"}, "'sing' is not a valid Task"),
-        ({"cues": [(0, 1)]}, "not enough values"),
+        ({"cues": [{"start": 0, "end": 1}]}, "no field 'text'"),
+        ({"cues": [(0, 1, "ab")]}, "tuple indices"),
         ({"partial_start": "soon"}, "could not convert"),
     ],
 )

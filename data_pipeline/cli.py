@@ -104,6 +104,34 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
 
 
 @app.command()
+def synthesize(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    hours: Annotated[float, typer.Option(min=0.01, help="Of recordings to train on, roughly.")] = 4.0,
+    evaluation: Annotated[int, typer.Option(min=1, help="Clips to evaluate on, of each language and of noise.")] = 60,
+    seed: Annotated[int, typer.Option(help="Decides who says what, when and how.")] = 0,
+) -> None:
+    """Let espeak-ng and flite speak simple sentences in five languages, to train a small model from scratch.
+
+    \b
+      auricle-data synthesize --out out/synthesized
+      auricle-data run out/synthesized/recipe.toml --out out/synthesized/runs
+      auricle train-tokenizer out/synthesized/runs/*/shards --size 1024 --out out/words.json
+      auricle train out/synthesized/runs/*/shards --preset nano --tokenizer out/words.json --context auto \
+        --batch 16 --updates 20000 --out out/nano
+      auricle-eval run out/synthesized/evaluation/manifest.jsonl --model out/nano/model --out out/results
+
+    Every sentence has its English translation, talks end with noise in which nobody speaks, and voices and sentences
+    of the evaluation are in no recording that is trained on.
+    """
+    with _told_plainly():
+        from data_pipeline.synthesis import synthesize as synthesize_speech
+
+        made = synthesize_speech(out, hours=hours, n_evaluation=evaluation, seed=seed)
+        typer.echo(f"{made.n_recordings} recordings, {made.hours:.2f} h; {made.n_evaluation} to evaluate on", err=True)
+        typer.echo(out)
+
+
+@app.command()
 def plant(
     corpora: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="As auricle-eval run takes them.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the heap; made if missing.")],

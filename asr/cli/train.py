@@ -11,7 +11,6 @@ import typer
 
 from asr.cli.console import Device, report, told_plainly
 from asr.errors import InvalidOptionError
-from asr.options import AudioContext
 from asr.training.options import (
     PAPER_BATCH,
     PAPER_WARMUP_UPDATES,
@@ -20,6 +19,7 @@ from asr.training.options import (
     Execution,
     FromCheckpoint,
     FromScratch,
+    Heard,
     Parallel,
     Parts,
     Precision,
@@ -95,13 +95,13 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         Precision, typer.Option(rich_help_panel=LEARN, help="bf16: products only, as GPUs do them fastest.")
     ] = Precision.FLOAT32,
     context: Annotated[
-        AudioContext,
+        Heard,
         typer.Option(
             rich_help_panel=LEARN,
             help="exact: examples are padded to 30 s; auto: short ones as `auricle transcribe --context auto` hears "
-            "them, which is faster.",
+            "them, which is faster; fit: not at all, for the first updates of a new model.",
         ),
-    ] = AudioContext.EXACT,
+    ] = Heard.EXACT,
     spec_augment: Annotated[
         bool, typer.Option(rich_help_panel=VARY, help="Warp time, mask frequencies and times (LibriSpeech Basic).")
     ] = False,

@@ -14,12 +14,11 @@ from asr.audio_context import short_context
 from asr.errors import InvalidOptionError, TrainingError
 from asr.features import N_FRAMES, SAMPLE_RATE, WINDOW_S, LogMel
 from asr.model import ModelDimensions
-from asr.options import AudioContext
 from asr.shards import ShardExample
 from asr.tokenizer import Tokenizer
 from asr.training.augmentation import NoiseFolder, at_speed, draw_speed, spec_augment
 from asr.training.bpe_dropout import BpeDropout
-from asr.training.options import Augmentation
+from asr.training.options import Augmentation, Heard
 from asr.training.targets import IGNORED, Encode, Fields, TokenExample, encode_example
 
 __all__ = ["ExampleMaker", "TrainingExample"]
@@ -49,7 +48,7 @@ class ExampleMaker:
         dims: ModelDimensions,
         *,
         seed: int,
-        context: AudioContext,
+        context: Heard,
         augmentation: Augmentation,
         bpe_dropout: BpeDropout | None,
     ) -> None:
@@ -93,6 +92,15 @@ class ExampleMaker:
             samples = self._noise.add(samples, rng)
         mel = LogMel(samples, n_mels=self._dims.n_mels, device=torch.device("cpu"))
         n_frames = min(mel.n_frames, N_FRAMES)
-        padded_to = N_FRAMES if self._context is AudioContext.EXACT else short_context(n_frames)
-        window = mel.padded_window(0, n_frames, padded_to)
+        window = mel.padded_window(0, n_frames, _padded_to(n_frames, self._context))
         return spec_augment(window, n_frames, rng) if self._augmentation.spec_augment else window
+
+
+def _padded_to(n_frames: int, context: Heard) -> int:
+    match context:
+        case Heard.EXACT:
+            return N_FRAMES
+        case Heard.AUTO:
+            return short_context(n_frames)
+        case Heard.FIT:
+            return n_frames + n_frames % 2  # the encoder takes them two by two

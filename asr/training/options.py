@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from asr.errors import InvalidOptionError
-from asr.options import AudioContext
 
 __all__ = [
     "PAPER_BATCH",
@@ -18,6 +17,7 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Heard",
     "Parallel",
     "Parts",
     "Precision",
@@ -63,6 +63,14 @@ class Parts(StrEnum):
     ALL = "all"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+class Heard(StrEnum):
+    """How much silence follows a short example."""
+
+    EXACT = "exact"  # always up to 30 s, as in the paper
+    AUTO = "auto"  # as inference with this context adds
+    FIT = "fit"  # none: the cheapest beginning of a model from scratch, which must go on with another
 
 
 class Precision(StrEnum):
@@ -145,8 +153,8 @@ class Recipe:
     """Rank of the adapters that learn instead of the parts themselves; 0: none."""
     stochastic_depth: float = 0.0
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
-    context: AudioContext = AudioContext.EXACT
-    """How much silence follows a short example: as inference of the same option hears it."""
+    context: Heard = Heard.EXACT
+    """How much silence follows a short example."""
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:

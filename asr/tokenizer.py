@@ -10,6 +10,7 @@ which every Whisper model shares, because files name them differently or not at 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from string import ascii_uppercase
 
 import tokenizers
 
@@ -105,9 +106,12 @@ class Tokenizer:
 
     @cached_property
     def blank_tokens(self) -> tuple[int, ...]:
-        """What a transcript must not begin with: the end, and a lone space, unless that is how words begin."""
-        space = self.encode(" ") if len(self.encode(" a")) == 1 else ()
-        return (*space, self.eot)
+        """What a transcript must not begin with: the end, and a lone space.
+
+        In a small vocabulary words whose first letter is rare begin with a lone space; there it may come.
+        """
+        begins_words = any(len(self.encode(f" {letter}")) > 1 for letter in ascii_uppercase)
+        return (self.eot,) if begins_words else (*self.encode(" "), self.eot)
 
     @cached_property
     def non_speech_tokens(self) -> tuple[int, ...]:

@@ -215,13 +215,12 @@ def train_tokenizer(
 
 def _train(shards: list[Path], out: Path, recipe: Recipe, execution: Execution) -> bool:
     from asr.cli.training_progress import TrainingProgress
+    from asr.training.running import Hooks
     from asr.training.running import train as run
 
     with stop_signal() as is_set:
-        return run(
-            shards, out, recipe, execution,
-            observe=lambda folder, start: TrainingProgress(folder, start, recipe.updates), should_stop=is_set,
-        )  # fmt: skip
+        hooks = Hooks(observe=lambda folder, start: TrainingProgress(folder, start, recipe.updates), should_stop=is_set)
+        return run(shards, out, recipe, execution, hooks)
 
 
 @contextmanager

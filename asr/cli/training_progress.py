@@ -34,6 +34,7 @@ class TrainingProgress:
         peak = peak_flops(start.device)
         self._peak_flops = peak * start.world_size if peak else None
         self._recent: deque[UpdateReport] = deque(maxlen=N_AVERAGED)
+        self._n_too_long = 0
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=stderr
         )
@@ -44,6 +45,7 @@ class TrainingProgress:
     def updated(self, report: "UpdateReport") -> None:
         """See Observer."""
         self._recent.append(report)
+        self._n_too_long += report.n_too_long
         seconds = sum(each.seconds for each in self._recent)
         hours_per_s = sum(each.audio_s for each in self._recent) / 3600 / seconds
         flops_per_s = sum(each.flops for each in self._recent) / seconds
@@ -51,7 +53,7 @@ class TrainingProgress:
             {
                 "step": report.step, "loss": report.loss, "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm, "n_targets": report.n_targets, "n_too_long": report.n_too_long,
-                "audio_s": report.audio_s, "seconds": round(report.seconds, 3),
+                "audio_s": round(report.audio_s, 3), "seconds": round(report.seconds, 3),
             }
         )  # fmt: skip
         if self._curves is not None:
@@ -71,6 +73,8 @@ class TrainingProgress:
     def close(self) -> None:
         """See Observer."""
         self._bar.stop()
+        if self._n_too_long:
+            say(f"{self._n_too_long} times an example's text had no room in the decoder: not learned", "yellow")
         if self._curves is not None:
             self._curves.close()
 

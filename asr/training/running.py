@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from asr.checkpoint.types import sha256_of
 from asr.training.bpe_dropout import BpeDropout
@@ -24,7 +25,7 @@ from asr.training.run_folder import RunFolder
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import Trainer, UpdateReport
 
-__all__ = ["Observer", "RunStart", "train"]
+__all__ = ["Hooks", "Observer", "RunStart", "next_token", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +51,27 @@ class Observer(Protocol):
         """No more comes, whatever the reason."""
 
 
-def train(
-    shards: Sequence[Path],
-    out: Path,
-    recipe: Recipe,
-    execution: Execution,
-    *,
-    observe: Callable[[RunFolder, RunStart], Observer],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> bool:
+def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
+    """The paper's objective."""
+    return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What a caller brings along."""
+
+    observe: Callable[[RunFolder, RunStart], Observer]
+    """Called in the first process, when everything is loaded."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after each update, in every process."""
+    make_objective: Callable[[Beginning, Recipe, Execution], nn.Module] = next_token
+    """Makes an ``Objective``."""
+
+
+def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Execution, hooks: Hooks) -> bool:
     """Train, and export what was learned into ``out/model``; False where ``should_stop`` ended it before.
 
-    ``observe`` is called in the first process, when everything is loaded. Raises
-    TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
+    Raises TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
     """
     examples = ShardIndex(find_shards(shards))
     with joined_processes(execution.device) as processes:
@@ -75,14 +84,15 @@ def train(
         processes.wait()
         loader = _loader(examples, beginning, recipe, execution, processes)
         with closing(loader):
-            trainer = Trainer(_objective(beginning, recipe, execution), loader, recipe, execution, processes, folder)
+            objective = hooks.make_objective(beginning, recipe, execution)
+            trainer = Trainer(objective, loader, recipe, execution, processes, folder)
             trainer.resume()
             start = RunStart(
                 n_examples=len(examples), n_parameters=sum(each.numel() for each in parameters),
                 n_learning=sum(each.numel() for each in parameters if each.requires_grad),
                 step=trainer.step, device=_device_name(processes), world_size=processes.world_size,
             )  # fmt: skip
-            is_done = _walk(trainer, processes, lambda: observe(folder, start), should_stop)
+            is_done = _walk(trainer, processes, lambda: hooks.observe(folder, start), hooks.should_stop)
         if is_done and processes.is_first:
             export(folder.checkpoints()[-1][1], folder.model)
         processes.wait()
@@ -96,10 +106,6 @@ def _walk(
         return trainer.run(lambda _: None, should_stop)
     with closing(observe()) as observer:
         return trainer.run(observer.updated, should_stop)
-
-
-def _objective(beginning: Beginning, recipe: Recipe, execution: Execution) -> TeacherForced:
-    return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
 
 
 def _loader(

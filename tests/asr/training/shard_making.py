@@ -67,6 +67,6 @@ def write_real(path: Path, data: Path, *, n: int) -> Path:
     examples = []
     for row in chosen:
         waveform = load_audio(data / row["path"])
-        fields = fields_of(row["text"], round(waveform.duration, 3))
+        fields = fields_of(row["text"], round(waveform.duration, 3), use_timestamps=False)
         examples.append((row["id"].replace(".", "-"), waveform.samples, fields))
     return write_shard(path, examples)

@@ -4,9 +4,11 @@ import time
 
 import pytest
 from shard_making import write_real
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from asr.cli import app
+from asr.options import TranscribeOptions
 from asr.shards import read_shard
 from asr.transcriber import Transcriber
 
@@ -27,9 +29,13 @@ def test_eight_clips_are_learned_by_heart_in_under_a_minute(tmp_path, shared):
         "train", shard, "--preset", "pico", "--tokenizer", vocabulary, "--updates", 100, "--batch", 8,
         "--peak-lr", 8e-3, "--warmup", 8, "--context", "auto", "--out", out,
     )  # fmt: skip
+    curves = EventAccumulator(str(out / "tensorboard")).Reload()
+    assert {"loss", "learning_rate", "grad_norm", "audio_hours_per_s", "flops_per_s"} == set(curves.Tags()["scalars"])
+    assert [event.step for event in curves.Scalars("loss")] == list(range(1, 101))
     transcriber = Transcriber.load(str(out / "model"), device="cpu")
     examples = list(read_shard(shard))
-    transcripts = [transcriber.transcribe(example.waveform) for example in examples]
+    options = TranscribeOptions(timestamps=False, beam_size=1)
+    transcripts = [transcriber.transcribe(example.waveform, options) for example in examples]
     assert len(examples) == 8
     # Word for word, mark for mark, and the language: an error rate of 0 in any normalization.
     assert [transcript.text.strip() for transcript in transcripts] == [example.fields["text"] for example in examples]

@@ -18,10 +18,13 @@ from asr.checkpoint.training_record import read_training_record
 from asr.errors import CheckpointError, InvalidOptionError, ShardError, TrainingError
 from asr.model import Whisper
 from asr.options import AudioContext
+from asr.training.building import Beginning
 from asr.training.export import export, find_checkpoint
+from asr.training.loader import Batch
+from asr.training.objective import TeacherForced
 from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Recipe
 from asr.training.run_folder import RunFolder
-from asr.training.running import RunStart, train
+from asr.training.running import Hooks, RunStart, next_token, train
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import UpdateReport
 from asr.transcriber import Transcriber
@@ -61,7 +64,7 @@ def recipe(bytes_path) -> Callable[..., Recipe]:
 
 
 def run(
-    shards: list[Path], out: Path, recipe: Recipe, *, stop_after: int = 1000, **execution
+    shards: list[Path], out: Path, recipe: Recipe, *, stop_after: int = 1000, objective=next_token, **execution
 ) -> tuple[bool, list[UpdateReport]]:
     """Train in this process: whether it came to its end, and what was reported."""
     watchers: list[Watcher] = []
@@ -70,10 +73,10 @@ def run(
         watchers.append(Watcher(folder, start))
         return watchers[0]
 
-    is_done = train(
-        shards, out, recipe, Execution(**{"device": "cpu"} | execution), observe=observe,
-        should_stop=lambda: watchers[0].reports[-1].step >= stop_after,
-    )  # fmt: skip
+    hooks = Hooks(
+        observe=observe, should_stop=lambda: watchers[0].reports[-1].step >= stop_after, make_objective=objective
+    )
+    is_done = train(shards, out, recipe, Execution(**{"device": "cpu"} | execution), hooks)
     return is_done, watchers[0].reports
 
 
@@ -183,6 +186,32 @@ def test_an_exported_checkpoint_is_a_model_for_everything_else(tmp_path, recipe,
     assert not all(torch.equal(models[0][name], models[1][name]) for name in models[1])
     hashes = {Transcriber.load(str(tmp_path / name), device="cpu").model_hash for name in ("two", "four", "run/model")}
     assert len(hashes) == 2
+
+
+class WithHead(TeacherForced):
+    """Another objective, which learns something beside the model."""
+
+    def __init__(self, whisper: Whisper) -> None:
+        super().__init__(whisper)
+        self.head = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return (self.read(self.encode(batch.mel_BFT), batch.tokens_BM) - self.head).square().sum()
+
+    def count(self, batch: Batch) -> int:
+        return batch.tokens_BM.numel() * self.whisper.dims.n_text_state
+
+
+def test_another_objective_is_trained_continued_and_exported_without_what_it_has_besides(tmp_path, recipe, tones):
+    def objective(beginning: Beginning, _recipe: Recipe, _execution: Execution) -> WithHead:
+        return WithHead(beginning.whisper)
+
+    out = tmp_path / "run"
+    run([tones], out, recipe(), objective=objective, stop_after=2)
+    _, reports = run([tones], out, recipe(), objective=objective, resume=True)
+    _, straight = run([tones], tmp_path / "straight", recipe(), objective=objective)
+    assert [each.loss for each in reports] == [each.loss for each in straight[2:]]
+    assert not any("head" in name for name in load_file(out / "model/model.safetensors"))
 
 
 # --- what is refused ---

@@ -45,9 +45,6 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; made if missing.")],
-    updates: Annotated[
-        int, typer.Option(rich_help_panel=LEARN, help="Of the weights; the paper's models had 1,048,576.")
-    ],
     preset: Annotated[
         str | None, typer.Option(rich_help_panel=BEGIN, help=f"A new model: {', '.join(PRESETS)}.")
     ] = None,
@@ -61,6 +58,9 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             rich_help_panel=BEGIN, help="A new model's vocabulary: that of a model, or the path of a tokenizer.json."
         ),
     ] = "base",
+    updates: Annotated[
+        int, typer.Option(rich_help_panel=LEARN, help="Of the weights; the paper's models had 1,048,576.")
+    ],
     parts: Annotated[Parts, typer.Option(rich_help_panel=LEARN, help="What learns; the rest stays as it is.")] = (
         Parts.ALL
     ),
@@ -130,7 +130,8 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         ),
     ] = DEFAULTS.parallel,
     recompute: Annotated[
-        bool, typer.Option(rich_help_panel=COMPUTE, help="Activation checkpointing: less memory, a third slower.")
+        bool,
+        typer.Option(rich_help_panel=COMPUTE, help="Activation checkpointing: less memory, one more forward pass."),
     ] = False,
     workers: Annotated[int, typer.Option(rich_help_panel=COMPUTE, help="Threads that read examples.")] = (
         DEFAULTS.n_workers
@@ -145,12 +146,10 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
 ) -> None:
     """Train a model on shards, from nothing (`--preset`) or from weights that are there (`--init`).
 
-    \b
-      auricle train out/data/*/shards --preset tiny --updates 100000 --out out/tiny
-      auricle train shards --init base --updates 500 --batch 16 --out out/german
-      auricle train shards --init base --lora 16 --parts decoder --updates 500 --batch 16 --out out/german-lora
-      torchrun --nproc-per-node 8 --no-python auricle train shards --preset base --updates 1048576 \
-        --precision bf16 --out out/base
+    - `auricle train out/data/*/shards --preset tiny --updates 100000 --out out/tiny`
+    - `auricle train shards --init base --updates 500 --batch 16 --out out/german`
+    - `auricle train shards --init base --lora 16 --parts decoder --updates 500 --batch 16 --out out/german-lora`
+    - `torchrun --nproc-per-node 8 --no-python auricle train shards --preset base --updates 1048576 --out out/base`
 
     What was learned is in DIR/model when it ends: `auricle transcribe --model DIR/model`, `auricle-eval run --model
     DIR/model`, `AURICLE_MODEL=DIR/model auricle-serve`. A run that was stopped goes on with --resume.

@@ -185,7 +185,7 @@ class Execution:
     """Examples that go through a device at once; gradients add up until the batch is whole."""
     parallel: Parallel = Parallel.DDP
     recompute: bool = False
-    """Activation checkpointing: keep the inputs of blocks alone, and compute the rest once more; a third slower."""
+    """Activation checkpointing: keep the inputs of blocks alone, and compute the rest once more."""
     n_workers: int = 2
     """Threads that read and prepare examples."""
     checkpoint_every: int = 1000

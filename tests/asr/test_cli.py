@@ -333,7 +333,10 @@ def commands() -> dict[str, typer.core.TyperCommand]:
     return alone | {f"models {name}": models[name] for name in models}
 
 
-COMMANDS = ["transcribe", "detect-language", "models list", "models pull", "models verify", "models convert"]
+COMMANDS = [
+    "transcribe", "detect-language", "models list", "models pull", "models verify", "models convert",
+    "train", "export", "train-tokenizer",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

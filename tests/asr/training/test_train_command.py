@@ -111,6 +111,14 @@ def test_an_export_of_nothing(tmp_path):
     assert "no run of `auricle train` here" in " ".join(result.stderr.split())
 
 
+def test_a_vocabulary_without_room_for_every_byte(tmp_path, tones):
+    out = tmp_path / "small.json"
+    result = CliRunner().invoke(app, ["train-tokenizer", str(tones), "--out", str(out), "--size", "255"])
+    assert result.exit_code == 2
+    assert "--size: got 255 text tokens, expected at least one for each of 256 bytes" in " ".join(result.stderr.split())
+    assert not out.exists()
+
+
 def test_the_help_of_every_option_says_something():
     result = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert result.exit_code == 0

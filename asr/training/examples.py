@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from asr.audio_context import short_context
+from asr.audio_context import bare_context, short_context
 from asr.errors import InvalidOptionError, TrainingError
 from asr.features import N_FRAMES, SAMPLE_RATE, WINDOW_S, LogMel
 from asr.model import ModelDimensions
@@ -37,6 +37,8 @@ class TrainingExample:
     """Seconds of the recording."""
     is_too_long: bool
     """Its text has no room in the decoder: nothing is learned from it."""
+    heard_frames: int | None = None
+    """What ``context`` lets the model hear of the window, where a teacher hears all 30 s of it; None: no teacher."""
 
 
 class ExampleMaker:
@@ -60,8 +62,11 @@ class ExampleMaker:
         self._bpe_dropout = bpe_dropout
         self._noise = NoiseFolder(augmentation.noise) if augmentation.noise else None
 
-    def make(self, example: ShardExample, epoch: int) -> TrainingExample:
-        """Raises TrainingError, with the key, for what no model of this kind can learn from."""
+    def make(self, example: ShardExample, epoch: int, *, has_teacher: bool = False) -> TrainingExample:
+        """The window as ``context`` has it heard; with a teacher, all 30 s of it, and how much of that the model hears.
+
+        Raises TrainingError, with the key, for what no model of this kind can learn from.
+        """
         rng = random.Random(f"{self._seed} {epoch} {example.key}")  # noqa: S311 (nothing secret is drawn)
         try:
             fields = Fields.read(example.fields)
@@ -72,11 +77,12 @@ class ExampleMaker:
             row = encode_example(fields, self._tokenizer, n_text_ctx=self._dims.n_text_ctx, encode=self._spelling(rng))
         except (TrainingError, InvalidOptionError) as error:
             raise TrainingError(f"example {example.key}: {error}") from error
-        mel = self._mel(example, fields, factor, rng)
+        mel, heard_frames = self._mel(example, fields, factor, rng, has_teacher=has_teacher)
         kept = row or TokenExample(tokens=(self._tokenizer.sot,), targets=(IGNORED,))
         return TrainingExample(
             key=example.key, mel_FT=mel, tokens=kept.tokens, targets=kept.targets,
             duration=example.waveform.duration, is_too_long=row is None,
+            heard_frames=heard_frames if has_teacher else None,
         )  # fmt: skip
 
     def _spelling(self, rng: random.Random) -> Encode | None:
@@ -84,7 +90,9 @@ class ExampleMaker:
             return None
         return partial(self._bpe_dropout.encode, dropout=self._augmentation.bpe_dropout, rng=rng)
 
-    def _mel(self, example: ShardExample, fields: Fields, factor: float, rng: random.Random) -> Tensor:
+    def _mel(
+        self, example: ShardExample, fields: Fields, factor: float, rng: random.Random, *, has_teacher: bool
+    ) -> tuple[Tensor, int]:
         samples = at_speed(example.waveform.samples, factor)
         if fields.audio_end is not None:
             samples = samples[: round(fields.audio_end * SAMPLE_RATE)]
@@ -92,8 +100,9 @@ class ExampleMaker:
             samples = self._noise.add(samples, rng)
         mel = LogMel(samples, n_mels=self._dims.n_mels, device=torch.device("cpu"))
         n_frames = min(mel.n_frames, N_FRAMES)
-        window = mel.padded_window(0, n_frames, _padded_to(n_frames, self._context))
-        return spec_augment(window, n_frames, rng) if self._augmentation.spec_augment else window
+        heard_frames = _padded_to(n_frames, self._context)
+        window = mel.padded_window(0, n_frames, N_FRAMES if has_teacher else heard_frames)
+        return spec_augment(window, n_frames, rng) if self._augmentation.spec_augment else window, heard_frames
 
 
 def _padded_to(n_frames: int, context: Heard) -> int:
@@ -103,4 +112,4 @@ def _padded_to(n_frames: int, context: Heard) -> int:
         case Heard.AUTO:
             return short_context(n_frames)
         case Heard.FIT:
-            return n_frames + n_frames % 2  # the encoder takes them two by two
+            return bare_context(n_frames)

@@ -37,6 +37,8 @@ class Batch:
     duration: float
     """Seconds of recordings."""
     n_too_long: int
+    heard_frames: tuple[int, ...] = ()
+    """Of each window, what the model hears of it, where a teacher hears all of it; empty: there is no teacher."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
@@ -151,6 +153,7 @@ def collate(rows: Sequence[TrainingExample], *, pad: int) -> Batch:
         targets_BM=torch.tensor([filled(row.targets, IGNORED) for row in rows]),
         duration=sum(row.duration for row in rows),
         n_too_long=sum(row.is_too_long for row in rows),
+        heard_frames=tuple(row.heard_frames for row in rows if row.heard_frames is not None),
     )
 
 

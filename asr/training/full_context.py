@@ -9,11 +9,13 @@ Shapes: B examples, F Mel channels, T frames, M text positions, C width.
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from asr.errors import TrainingError
 from asr.model import Whisper
 from asr.training.loader import Batch
 from asr.training.objective import TeacherForced
@@ -39,15 +41,18 @@ class FullContext(TeacherForced):
         self._teacher = _Teacher(teacher, MAX_REMEMBERED_BYTES if remembers else 0)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Summed over the tokens that ``count`` counts; ``batch`` has all 30 s, and says what is heard of them."""
+        """Summed over the tokens that ``count`` counts; ``batch`` has the windows with all 30 s too."""
+        if batch.full_BFT is None:
+            raise TrainingError(f"the examples {', '.join(batch.keys)}: got none of them with 30 s, for the teacher")
         total = torch.zeros((), device=batch.mel_BFT.device)
-        for row, (key, n_heard) in enumerate(zip(batch.keys, batch.heard_frames, strict=True)):
+        for row, (key, n_frames) in enumerate(zip(batch.keys, batch.n_frames, strict=True)):
             is_learned_M = batch.targets_BM[row] != IGNORED
             n_tokens = max(int(is_learned_M.nonzero().max()) + 1 if is_learned_M.any() else 0, 1)
             tokens_1M = batch.tokens_BM[row : row + 1, :n_tokens]
-            mel_1FT = batch.mel_BFT[row : row + 1]
-            wanted_LMC = self._teacher.states(key, mel_1FT, tokens_1M)
-            states_LMC = _stacked(self.read_layers(self.encode(mel_1FT[:, :, :n_heard]), tokens_1M))
+            name = (key, n_frames, *tokens_1M[0].tolist())  # shards of several runs may have the same keys
+            wanted_LMC = self._teacher.states(name, batch.full_BFT[row : row + 1], tokens_1M)
+            features_1SC = self.encode(batch.mel_BFT[row : row + 1, :, :n_frames])
+            states_LMC = _stacked(self.read_layers(features_1SC, tokens_1M))
             distance_LM = (states_LMC - wanted_LMC).square().sum(dim=-1) / wanted_LMC.square().sum(dim=-1)
             total = total + distance_LM.mean(dim=0)[is_learned_M[:n_tokens]].sum()
         return total
@@ -60,23 +65,23 @@ class _Teacher:
         self._model = TeacherForced(whisper.requires_grad_(False)).eval()
         self._max_bytes = max_bytes
         self._n_bytes = 0
-        self._remembered: OrderedDict[str, Tensor] = OrderedDict()
+        self._remembered: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     @torch.no_grad()
-    def states(self, key: str, mel_1FT: Tensor, tokens_1M: Tensor) -> Tensor:
+    def states(self, name: Hashable, mel_1FT: Tensor, tokens_1M: Tensor) -> Tensor:
         """(layers, M, C) of one example."""
-        if key in self._remembered:
-            self._remembered.move_to_end(key)
-            return self._remembered[key]
+        if name in self._remembered:
+            self._remembered.move_to_end(name)
+            return self._remembered[name]
         model = cast("TeacherForced", self._model.to(mel_1FT.device))
         states_LMC = _stacked(model.read_layers(model.encode(mel_1FT), tokens_1M))
-        self._remember(key, states_LMC)
+        self._remember(name, states_LMC)
         return states_LMC
 
-    def _remember(self, key: str, states_LMC: Tensor) -> None:
+    def _remember(self, name: Hashable, states_LMC: Tensor) -> None:
         if states_LMC.nbytes > self._max_bytes:
             return
-        self._remembered[key] = states_LMC
+        self._remembered[name] = states_LMC
         self._n_bytes += states_LMC.nbytes
         while self._n_bytes > self._max_bytes:
             self._n_bytes -= self._remembered.popitem(last=False)[1].nbytes

@@ -153,9 +153,8 @@ class Trainer:
         )  # fmt: skip
 
     def _flops(self, batch: Batch) -> float:
-        n_frames = max(batch.heard_frames, default=batch.mel_BFT.shape[2])  # a teacher's work is not counted
         return batch_flops(
-            self._objective.whisper.dims, len(batch.keys), n_frames, batch.tokens_BM.shape[1],
+            self._objective.whisper.dims, len(batch.keys), batch.mel_BFT.shape[2], batch.tokens_BM.shape[1],
             encoder_learns=self._encoder_learns,
         )  # fmt: skip
 

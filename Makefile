@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements image-check dashboard-check nginx-check
+.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit image-check \
+	dashboard-check nginx-check
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -50,6 +51,22 @@ chaos: $(VENV)/.setup
 # What the images install, by hash (docker/requirements/).
 requirements: $(VENV)/.setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" docker/requirements/compile.sh
+
+# What is in the images, as CycloneDX bills of materials with the digests that are installed by.
+sbom: $(VENV)/.setup
+	@mkdir -p out/sbom
+	cat docker/requirements/service.txt docker/requirements/torch-cpu.txt \
+		| $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle.cdx.json
+	cat docker/requirements/service.txt docker/requirements/torch-cuda.txt \
+		| $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle-cuda.cdx.json
+
+# docs/licences.md: the licence of every package, none that is not allowed.
+licences: $(VENV)/.setup
+	$(BIN)/python docker/checks/licences.py
+
+# Known vulnerabilities of every pin, looked up at pypi.org.
+audit: $(VENV)/.setup
+	$(BIN)/python docker/checks/audit.py
 
 # The containers' side against real programs, with a recording whose words are known: buildah and bubblewrap build the CPU
 # image and run it (as root; BUILD are options for buildah), Prometheus answers the dashboard, nginx stands before a service.

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit image-check \
+.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
 	dashboard-check nginx-check
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
@@ -67,6 +67,13 @@ licences: $(VENV)/.setup
 # Known vulnerabilities of every pin, looked up at pypi.org.
 audit: $(VENV)/.setup
 	$(BIN)/python docker/checks/audit.py
+
+# The numbers of docs/capacity.md: everything below its mark, and the picture.
+capacity: $(VENV)/.setup
+	@mkdir -p out
+	$(BIN)/auricle-eval capacity --markdown out/capacity.md --plot docs/images/capacity.svg > /dev/null
+	sed -i '/^<!-- what follows/q' docs/capacity.md
+	tail -n +2 out/capacity.md >> docs/capacity.md
 
 # The containers' side against real programs, with a recording whose words are known: buildah and bubblewrap build the CPU
 # image and run it (as root; BUILD are options for buildah), Prometheus answers the dashboard, nginx stands before a service.

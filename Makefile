@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
 .PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
-	dashboard-check nginx-check
+	dashboard-check nginx-check ray-check
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -87,6 +87,10 @@ dashboard-check: setup
 
 nginx-check: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" docker/checks/nginx.sh $(CLIP) "$(WORDS)"
+
+# Ray Serve on this machine: a second replica comes with load and goes after it. Two minutes.
+ray-check: setup
+	PYTHONPATH=. $(BIN)/python docker/checks/ray_serve.py $(CLIP) "$(WORDS)"
 
 # The results page: every recording of DATA, a manifest's folder, through both models. Hours at first, since each clip is
 # transcribed in several ways; stopped, it continues, and made again it transcribes nothing.

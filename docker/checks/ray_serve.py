@@ -5,7 +5,6 @@ clients got, and exit status 1 where an answer is wrong or the number stays. ``m
 """
 
 import argparse
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+from exercise import Service
 
 from server.ray_serve import ServeArguments, service
 
@@ -52,20 +52,24 @@ class Watch(threading.Thread):
 
     def __init__(self, began: float) -> None:
         super().__init__(daemon=True)
-        self._began = began
+        self._began, self._over = began, threading.Event()
         self.seen: list[int] = []
 
     def run(self) -> None:
         """See Thread."""
         from ray import serve
 
-        while True:
+        while not self._over.wait(0.5):
             states = serve.status().applications["auricle"].deployments["auricle"].replica_states
-            running = sum(n for state, n in states.items() if state.value == "RUNNING")
+            running = sum(n for state, n in states.items() if state == "RUNNING")
             if not self.seen or running != self.seen[-1]:
                 self.seen.append(running)
                 print(f"{time.monotonic() - self._began:6.1f} s  {running} replicas", flush=True)
-            time.sleep(0.5)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self.join()
 
 
 def main() -> None:
@@ -75,7 +79,6 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("words", help="what is said in it")
     given = parser.parse_args()
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # on a busy machine
     import ray
     from ray import serve
 
@@ -91,7 +94,14 @@ def main() -> None:
         downscale_delay_s=5,
     )
     serve.run(service(arguments), name="auricle")
-    print(f"{time.monotonic() - began:6.1f} s  up; {N_CLIENTS} clients for {LOAD_S:g} s", flush=True)
+    print(f"{time.monotonic() - began:6.1f} s  up", flush=True)
+    alone = Service(f"http://127.0.0.1:{PORT}", given.clip)
+    for ask in (alone.transcribe, alone.events, alone.job, alone.live):
+        text = ask()
+        assert given.words.lower() in text.lower(), text
+        print(f"{ask.__name__:10} {text.strip()}", flush=True)
+    print(f"refusal    {alone.refusal()}", flush=True)
+    print(f"{time.monotonic() - began:6.1f} s  {N_CLIENTS} clients for {LOAD_S:g} s", flush=True)
     watch, clients = Watch(began), Clients(given.clip, given.words)
     watch.start()
     clients.run(LOAD_S)
@@ -99,6 +109,7 @@ def main() -> None:
     until = time.monotonic() + PATIENCE_S
     while watch.seen[-1] != 1 and time.monotonic() < until:
         time.sleep(0.5)
+    watch.end()
     serve.shutdown()
     if watch.seen[:1] + watch.seen[-1:] != [1, 1] or 2 not in watch.seen or set(clients.answers) != {"right"}:
         sys.exit(f"got {watch.seen} replicas and {dict(clients.answers)}, expected 1, 2, 1 and right answers alone")

@@ -171,11 +171,14 @@ def _run_apart(executor: LocalExecutor | RayExecutor, step: Step, lanes: Sequenc
 def _started(
     executor: LocalExecutor | RayExecutor, step: Step, numbers: Sequence[int], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "data_pipeline.step_process"]
     with (
         log.open("wb") as file,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            [sys.executable, "-m", "data_pipeline.step_process"],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         ) as process,  # at the end closes its input, at which it ends
     ):
         assert process.stdin is not None  # noqa: S101

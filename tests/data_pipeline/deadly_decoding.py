@@ -1,4 +1,4 @@
-"""What takes a process with it: a decoder, as native code does, and a system. Imported by name in the process that dies."""
+"""What takes a process with it: a decoder, as native code does, and a system. Imported by name in the one that dies."""
 
 import os
 import signal

@@ -56,9 +56,9 @@ requirements: $(VENV)/.setup
 sbom: $(VENV)/.setup
 	@mkdir -p out/sbom
 	cat docker/requirements/service.txt docker/requirements/torch-cpu.txt \
-		| $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle.cdx.json
+		| $(BIN)/python -W ignore -m cyclonedx_py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle.cdx.json
 	cat docker/requirements/service.txt docker/requirements/torch-cuda.txt \
-		| $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle-cuda.cdx.json
+		| $(BIN)/python -W ignore -m cyclonedx_py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle-cuda.cdx.json
 
 # docs/licences.md: the licence of every package, none that is not allowed.
 licences: $(VENV)/.setup

@@ -134,7 +134,7 @@ def run_ray(executor: RayExecutor, step: Step, numbers: Sequence[int]) -> None:
     import ray
     from datatrove.executor.ray import RayPipelineExecutor
 
-    ray.init()
+    ray.init(include_dashboard=False)  # which would be a dozen processes for each step
     wanted = executor.resources.of(step)
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
     n_fit = int(there.get("CPU", 0)) // wanted["cpus_per_task"]

@@ -108,7 +108,7 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         typer.Option(
             rich_help_panel=LEARN,
             help="exact: examples are padded to 30 s; auto: short ones as `auricle transcribe --context auto` hears "
-            "them, which is faster; fit: not at all, for the first updates of a new model.",
+            "them, which is faster; fit: not at all, for the first updates of a new model, or to learn that.",
         ),
     ] = Heard.EXACT,
     spec_augment: Annotated[

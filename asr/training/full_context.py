@@ -10,7 +10,6 @@ Shapes: B examples, F Mel channels, T frames, M text positions, C width.
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -73,7 +72,7 @@ class _Teacher:
         if name in self._remembered:
             self._remembered.move_to_end(name)
             return self._remembered[name]
-        model = cast("TeacherForced", self._model.to(mel_1FT.device))
+        model = self._model.to(mel_1FT.device)
         states_LMC = _stacked(model.read_layers(model.encode(mel_1FT), tokens_1M))
         self._remember(name, states_LMC)
         return states_LMC

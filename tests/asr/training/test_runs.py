@@ -218,7 +218,7 @@ def test_a_model_learns_from_itself_to_hear_bare_windows_and_says_so(tmp_path, r
     run([tones], tmp_path / "first", recipe(updates=1, warmup=0))
     first, out = tmp_path / "first/model", tmp_path / "run"
     fitting = recipe(
-        start=FromCheckpoint(model=str(first)), objective=Goal.FULL_CONTEXT, context=Heard.FIT, updates=20, peak_lr=1e-3
+        start=FromCheckpoint(model=str(first)), objective=Goal.FULL_CONTEXT, context=Heard.FIT, updates=6, peak_lr=1e-3
     )
     run([tones], out, fitting, stop_after=2)
     _, reports = run([tones], out, fitting, resume=True)

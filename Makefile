@@ -94,5 +94,5 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,cluster,dev]'
 	@touch $@ $(VENV)/.serve

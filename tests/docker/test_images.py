@@ -74,6 +74,7 @@ def test_the_service_s_requirements_are_complete_and_know_no_cuda():
     assert not {name for name in installed if name.startswith(("nvidia", "cuda", "triton"))}
     assert set(pins(REQUIREMENTS / "torch-cpu.txt")) == {"torch"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["tracing"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["tracing"] + extras["cluster"]
     names = {re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", entry)[0]).lower() for entry in wanted}
     assert names - installed == {"torch"}, "run `make requirements`"

@@ -82,6 +82,7 @@ class Database:
         with _told_as_api_errors():
             connection = await AsyncConnection.connect(self._url, autocommit=True, **_NETWORK)
             async with connection:
+                await connection.execute(_SESSION)
                 await connection.execute(f"LISTEN {channel}".encode())
                 async with aclosing(connection.notifies()) as notices:
                     async for notice in notices:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements image-check dashboard-check nginx-check
+.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements image-check dashboard-check nginx-check job-speed
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -42,10 +42,14 @@ check: $(VENV)/.setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# How fast jobs are taken, claimed and shared, in SQLite and PostgreSQL (Debian: postgresql).
+job-speed: $(VENV)/.setup
+	$(BIN)/python tests/server/measure_jobs.py
+
 # The service under fire, in full counts: kills, hostile files, leaving clients, overload, odd questions. An hour or two.
 chaos: $(VENV)/.setup
 	CHAOS=full CHAOS_MUTANTS=5000 CHAOS_KILLS=100 FUZZ_CASES=500 $(BIN)/python -m pytest tests/server/test_reliability.py \
-		tests/server/test_hostile_uploads.py tests/server/test_jobs_chaos.py tests/server/test_jobs_real.py tests/server/test_openapi.py
+		tests/server/test_hostile_uploads.py tests/server/test_jobs_chaos.py tests/server/test_jobs_cluster.py tests/server/test_jobs_real.py tests/server/test_openapi.py
 
 # What the images install, by hash (docker/requirements/).
 requirements: $(VENV)/.setup

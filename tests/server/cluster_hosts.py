@@ -18,7 +18,7 @@ import psycopg
 from postgres_server import PostgresServer
 
 SCRIPT = Path(__file__).parent / "chaos_service.py"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 _numbers = itertools.count()
 

@@ -21,10 +21,14 @@ def postgres_programs() -> Path | None:
 
 
 class PostgresServer:
-    """Listens on one port of every address of this machine; trusts everybody."""
+    """Listens on one port of every address of this machine; trusts everybody.
 
-    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+    Tests end processes, not the machine: nothing has to reach the disk unless ``is_durable``.
+    """
+
+    def __init__(self, programs: Path, folder: Path, *, user: str | None, is_durable: bool) -> None:
         self._programs, self._folder, self._user = programs, folder, user
+        self._fsync = "on" if is_durable else "off"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -40,8 +44,8 @@ class PostgresServer:
             file.write("host all all all trust\n")
 
     def start(self) -> None:
-        # The tests end processes, not the machine: nothing has to reach the disk.
-        options = f"-p {self.port} -c listen_addresses=* -k {self._folder} -c fsync=off -c max_connections=200"
+        where = f"-p {self.port} -c listen_addresses=* -k {self._folder}"
+        options = f"{where} -c fsync={self._fsync} -c max_connections=200"
         self._run("pg_ctl", "start", "--wait", "--log", str(self._folder / "log"), "--options", options)
 
     def stop(self, mode: str = "fast") -> None:
@@ -55,14 +59,14 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres(programs: Path) -> Iterator[PostgresServer]:
+def running_postgres(programs: Path, *, is_durable: bool = False) -> Iterator[PostgresServer]:
     user = None
     with tempfile.TemporaryDirectory(prefix="auricle-postgres-") as name:
         folder = Path(name)
         if os.geteuid() == 0:
             user = "postgres"  # whom Debian's package has made
             os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        server = PostgresServer(programs, folder, user)
+        server = PostgresServer(programs, folder, user=user, is_durable=is_durable)
         server.create()
         server.start()
         try:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
 .PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
-	dashboard-check nginx-check ray-check
+	dashboard-check nginx-check ray-check job-speed
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -43,10 +43,14 @@ check: $(VENV)/.setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# How fast jobs are taken, claimed and shared, in SQLite and PostgreSQL (Debian: postgresql).
+job-speed: $(VENV)/.setup
+	$(BIN)/python tests/server/measure_jobs.py
+
 # The service under fire, in full counts: kills, hostile files, leaving clients, overload, odd questions. An hour or two.
 chaos: $(VENV)/.setup
 	CHAOS=full CHAOS_MUTANTS=5000 CHAOS_KILLS=100 FUZZ_CASES=500 $(BIN)/python -m pytest tests/server/test_reliability.py \
-		tests/server/test_hostile_uploads.py tests/server/test_jobs_chaos.py tests/server/test_jobs_real.py tests/server/test_openapi.py
+		tests/server/test_hostile_uploads.py tests/server/test_jobs_chaos.py tests/server/test_jobs_cluster.py tests/server/test_jobs_real.py tests/server/test_openapi.py
 
 # What the images install, by hash (docker/requirements/).
 requirements: $(VENV)/.setup
@@ -122,5 +126,5 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,cluster,dev]'
 	@touch $@ $(VENV)/.serve

@@ -94,15 +94,21 @@ class TeacherForced(nn.Module):
 
     def read(self, features_BSC: Tensor, tokens_BM: Tensor) -> Tensor:
         """Audio features and tokens → hidden states (B, M, C), of which ``decoder.logits`` makes the next tokens."""
+        return self.read_layers(features_BSC, tokens_BM)[-1]
+
+    def read_layers(self, features_BSC: Tensor, tokens_BM: Tensor) -> list[Tensor]:
+        """The same, after those of every block but the last, whose states are what LayerNorm makes of them."""
         decoder = self.whisper.decoder
         blocks = [cast("DecoderBlock", block) for block in decoder.blocks]
         memory = TeacherForcedMemory([block.cross_attn for block in blocks], features_BSC)
         positions_BM = torch.arange(tokens_BM.shape[1], device=tokens_BM.device).expand_as(tokens_BM)
         x_NC = decoder.embed(tokens_BM.flatten(), positions_BM.flatten())
+        states = []
         for layer, block in enumerate(blocks):
             x_NC = self._dropped(self._run(block, x_NC, layer, memory), x_NC, len(tokens_BM))
-        hidden: Tensor = decoder.ln(x_NC)
-        return hidden.view(*tokens_BM.shape, -1)
+            states.append(x_NC)
+        states[-1] = decoder.ln(x_NC)
+        return [state_NC.view(*tokens_BM.shape, -1) for state_NC in states]
 
     def _run(self, block: nn.Module, *inputs: object) -> Tensor:
         if self._recompute and torch.is_grad_enabled():

@@ -17,6 +17,7 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Goal",
     "Heard",
     "Parallel",
     "Parts",
@@ -63,6 +64,13 @@ class Parts(StrEnum):
     ALL = "all"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+class Goal(StrEnum):
+    """What training minimizes."""
+
+    NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
+    FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
 
 
 class Heard(StrEnum):
@@ -155,6 +163,7 @@ class Recipe:
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
     context: Heard = Heard.EXACT
     """How much silence follows a short example."""
+    objective: Goal = Goal.NEXT_TOKEN
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
@@ -173,6 +182,16 @@ class Recipe:
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        if self.objective is Goal.FULL_CONTEXT:
+            self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; its teacher needs trained weights: give --init"
+            raise InvalidOptionError(message, param="objective")
+        if self.context is Heard.EXACT:
+            message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
+            raise InvalidOptionError(f"{message}expected fit or auto", param="context")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ PlanOption = Annotated[
 ContextOption = Annotated[
     AudioContext | None,
     typer.Option(
-        help="auto: short windows get little silence; exact: always 30 s.  "
+        help="auto: short windows get little silence; exact: always 30 s; fit: none, for a model trained for it.  "
         f"[default: {TranscribeOptions().context.value}]"
     ),
 ]

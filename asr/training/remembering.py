@@ -28,11 +28,11 @@ class FeatureMemory:
         It hears one window at a time: sums of a batch differ in their last bits from those of a part of it, and a run
         that goes on from a checkpoint has kept others.
         """
-        return torch.cat([self._one(mel_1FT, hear) for mel_1FT in mel_BFT.split(1)])
+        return torch.cat([self._one(mel_1FT, hear) for mel_1FT in torch.split(mel_BFT, 1)])
 
     @torch.no_grad()
     def _one(self, mel_1FT: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
-        key = blake2b(mel_1FT.numpy(), digest_size=16).digest()
+        key = blake2b(mel_1FT.numpy().tobytes(), digest_size=16).digest()
         found = self._kept.get(key)
         if found is None:
             found = hear(mel_1FT)

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from asr.model import DecoderBlock, MultiHeadAttention, Whisper
 from asr.training.loader import Batch
+from asr.training.remembering import FeatureMemory
 from asr.training.targets import IGNORED
 
 __all__ = ["Objective", "TeacherForced", "TeacherForcedMemory"]
@@ -64,13 +65,23 @@ class TeacherForced(nn.Module):
 
     ``stochastic_depth``: in training, the probability with which an example passes a block by, and the others' residual
     is scaled up by as much (arXiv:1603.09382; large-v2: 0.1). ``recompute``: activation checkpointing, block by block.
+    ``memory``: where an encoder that is frozen keeps what it has heard on a CPU; on a GPU hearing is the cheaper.
     """
 
-    def __init__(self, whisper: Whisper, *, stochastic_depth: float = 0.0, recompute: bool = False) -> None:
+    def __init__(
+        self,
+        whisper: Whisper,
+        *,
+        stochastic_depth: float = 0.0,
+        recompute: bool = False,
+        memory: FeatureMemory | None = None,
+    ) -> None:
         super().__init__()
         self.whisper = whisper
         self._stochastic_depth = stochastic_depth
         self._recompute = recompute
+        is_fixed = not stochastic_depth and not any(each.requires_grad for each in whisper.encoder.parameters())
+        self._memory = memory if is_fixed else None
 
     def count(self, batch: Batch) -> int:
         """Targets that are learned."""
@@ -85,6 +96,11 @@ class TeacherForced(nn.Module):
 
     def encode(self, mel_BFT: Tensor) -> Tensor:
         """Log-Mel → audio features (B, S, C)."""
+        if self._memory is not None and mel_BFT.device.type == "cpu":
+            return self._memory.encode(mel_BFT, self._hear)
+        return self._hear(mel_BFT)
+
+    def _hear(self, mel_BFT: Tensor) -> Tensor:
         encoder = self.whisper.encoder
         x_BSC = encoder.embed(mel_BFT).to(self.whisper.dtype)  # autocast would keep the residual stream in bf16
         for block in encoder.blocks:

@@ -23,7 +23,8 @@ from asr.training.export import export
 from asr.training.full_context import FullContext
 from asr.training.loader import BatchPlan, Loader
 from asr.training.objective import TeacherForced
-from asr.training.options import Augmentation, Execution, Goal, Recipe
+from asr.training.options import Augmentation, Execution, Goal, Parallel, Recipe
+from asr.training.remembering import FeatureMemory
 from asr.training.run_folder import RunFolder
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import Trainer, UpdateReport
@@ -56,7 +57,11 @@ class Observer(Protocol):
 
 def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
     """The paper's objective."""
-    return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
+    is_shared = execution.parallel is Parallel.FSDP  # whose processes have to make every forward pass together
+    return TeacherForced(
+        beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute,
+        memory=None if is_shared else FeatureMemory(),
+    )  # fmt: skip
 
 
 def chosen_objective(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:

@@ -18,6 +18,7 @@ from asr.training.building import Beginning, begin, set_learning
 from asr.training.distribution import Processes, joined_processes
 from asr.training.examples import ExampleMaker
 from asr.training.export import export
+from asr.training.joint_ctc import JointCtc
 from asr.training.loader import BatchPlan, Loader
 from asr.training.objective import TeacherForced
 from asr.training.options import Execution, Recipe
@@ -52,7 +53,9 @@ class Observer(Protocol):
 
 
 def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
-    """The paper's objective."""
+    """The paper's objective, with a CTC loss beside it where the recipe gives that a weight."""
+    if recipe.ctc_weight:
+        return JointCtc(beginning.whisper, beginning.tokenizer, recipe, recompute=execution.recompute)
     return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
 
 
@@ -73,7 +76,7 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
 
     Raises TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
     """
-    examples = ShardIndex(find_shards(shards))
+    examples = ShardIndex(find_shards(shards), only=recipe.only)
     with joined_processes(execution.device) as processes:
         beginning = begin(recipe.start, seed=recipe.seed)
         set_learning(beginning.whisper, recipe)

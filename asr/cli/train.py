@@ -62,6 +62,14 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     updates: Annotated[
         int, typer.Option(rich_help_panel=LEARN, help="Of the weights; the paper's models had 1,048,576.")
     ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=LEARN,
+            metavar="FIELD=VALUES",
+            help="Only these examples: task=transcribe, language=de,fr, or another field of the shards; repeatable.",
+        ),
+    ] = None,
     parts: Annotated[Parts, typer.Option(rich_help_panel=LEARN, help="What learns; the rest stays as it is.")] = (
         Parts.ALL
     ),
@@ -103,6 +111,13 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             "30 s; no text by people is needed.",
         ),
     ] = Goal.NEXT_TOKEN,
+    ctc_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="Of a CTC loss on the encoder, of the whole loss: 0.3 teaches a new model to listen on little data.",
+        ),
+    ] = 0.0,
     context: Annotated[
         Heard,
         typer.Option(
@@ -166,10 +181,11 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     with told_plainly():
         start = _start(preset, init, tokenizer)
         recipe = Recipe(
-            start=start, updates=updates, batch=batch, peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
+            start=start, updates=updates, only=tuple(only or ()), batch=batch,
+            peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
             warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
-            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
-            objective=objective,
+            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth,
+            ctc_weight=ctc_weight, objective=objective, context=context,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),

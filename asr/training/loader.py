@@ -101,6 +101,8 @@ class Loader:
         rows = [self._next_example() for _ in range(self._plan.share)]
         self._position += self._plan.batch
         size = self._plan.micro_batch
+        if len(rows) > size:
+            rows.sort(key=lambda row: row.mel_FT.shape[1])  # alike in length: less is padded
         return [collate(rows[start : start + size], pad=self._pad) for start in range(0, len(rows), size)]
 
     def state_dict(self) -> dict[str, int]:

@@ -89,7 +89,11 @@ class TeacherForced(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Cross-entropy in nats, summed over the targets."""
-        hidden_BMC = self.read(self.encode(batch.mel_BFT), batch.tokens_BM)
+        return self.cross_entropy(self.encode(batch.mel_BFT), batch)
+
+    def cross_entropy(self, features_BSC: Tensor, batch: Batch) -> Tensor:
+        """The same, of audio features that are there."""
+        hidden_BMC = self.read(features_BSC, batch.tokens_BM)
         is_learned_BM = batch.targets_BM != IGNORED  # the vocabulary is the widest tensor of all: only where needed
         logits_NV = self.whisper.decoder.logits(hidden_BMC[is_learned_BM])
         return F.cross_entropy(logits_NV, batch.targets_BM[is_learned_BM], reduction="sum")

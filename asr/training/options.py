@@ -46,7 +46,8 @@ class Preset:
 
 
 PRESETS = {
-    "pico": Preset(64, 2, 2e-3),  # the first three are ours: for tests, small data and the small end of scaling
+    "femto": Preset(64, 1, 2e-3),  # the first four are ours: for tests, small data and the small end of scaling
+    "pico": Preset(64, 2, 2e-3),
     "nano": Preset(128, 4, 2e-3),
     "micro": Preset(256, 4, 2e-3),
     "tiny": Preset(384, 4, 1.5e-3),  # from here on Whisper, Tables 1 and 19
@@ -149,6 +150,8 @@ class Recipe:
     start: Start
     updates: int
     """Of the weights, after which the learning rate is 0 and training ends."""
+    only: tuple[str, ...] = ()
+    """FIELD=VALUES of the examples that are learned from, as the shards have them; none: all."""
     batch: int = PAPER_BATCH
     """Examples an update, over all processes."""
     peak_lr: float
@@ -161,6 +164,8 @@ class Recipe:
     """Rank of the adapters that learn instead of the parts themselves; 0: none."""
     stochastic_depth: float = 0.0
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
+    ctc_weight: float = 0.0
+    """Of a CTC loss on the encoder, beside the paper's; 0: none (see ``joint_ctc``)."""
     context: Heard = Heard.EXACT
     """How much silence follows a short example."""
     objective: Goal = Goal.NEXT_TOKEN
@@ -182,8 +187,20 @@ class Recipe:
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        self._check_ctc()
         if self.objective is Goal.FULL_CONTEXT:
             self._check_teacher()
+
+    def _check_ctc(self) -> None:
+        _check_share("ctc_weight", self.ctc_weight)
+        if not self.ctc_weight:
+            return
+        if self.parts is Parts.DECODER:
+            message = f"ctc_weight: got {self.ctc_weight} where the decoder alone learns; it teaches the encoder"
+            raise InvalidOptionError(message, param="ctc_weight")
+        if self.objective is not Goal.NEXT_TOKEN:
+            message = f"ctc_weight: got {self.ctc_weight} with the objective {self.objective}; it stands beside"
+            raise InvalidOptionError(f"{message} {Goal.NEXT_TOKEN} alone", param="ctc_weight")
 
     def _check_teacher(self) -> None:
         if isinstance(self.start, FromScratch):

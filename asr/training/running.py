@@ -21,6 +21,7 @@ from asr.training.distribution import Processes, joined_processes
 from asr.training.examples import ExampleMaker
 from asr.training.export import export
 from asr.training.full_context import FullContext
+from asr.training.joint_ctc import JointCtc
 from asr.training.loader import BatchPlan, Loader
 from asr.training.objective import TeacherForced
 from asr.training.options import Augmentation, Execution, Goal, Parallel, Recipe
@@ -56,7 +57,9 @@ class Observer(Protocol):
 
 
 def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
-    """The paper's objective."""
+    """The paper's objective, with a CTC loss beside it where the recipe gives that a weight."""
+    if recipe.ctc_weight:
+        return JointCtc(beginning.whisper, beginning.tokenizer, recipe, recompute=execution.recompute)
     is_shared = execution.parallel is Parallel.FSDP  # whose processes have to make every forward pass together
     return TeacherForced(
         beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute,
@@ -94,7 +97,7 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
 
     Raises TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
     """
-    examples = ShardIndex(find_shards(shards))
+    examples = ShardIndex(find_shards(shards), only=recipe.only)
     with joined_processes(execution.device) as processes:
         beginning = begin(recipe.start, seed=recipe.seed)
         set_learning(beginning.whisper, recipe)

@@ -233,6 +233,20 @@ def test_any_example_of_any_shard(tmp_path, tones):
     assert ShardIndex([moved]).digest == ShardIndex([tones]).digest
 
 
+def test_some_of_the_examples_alone(tmp_path):
+    rows = [
+        (f"{language}-{task}", speech(1.0), fields_of("hello", 1.0, language=language, task=task))
+        for language in ("de", "es", "fr")
+        for task in ("transcribe", "translate")
+    ]
+    shard = write_shard(tmp_path / "six.tar", rows)
+    index = ShardIndex([shard], only=("language=de,fr", "task=translate"))
+    assert [example.key for example in index] == ["de-translate", "fr-translate"]
+    assert index.audio_s == 2.0
+    with pytest.raises(TrainingError, match="only: got no example with language=pt, expected FIELD=VALUES as the"):
+        ShardIndex([shard], only=("task=translate", "language=pt"))
+
+
 def test_folders_stand_for_their_shards(tmp_path):
     for name in ("b/2.tar", "a/1.tar", "3.tar", "notes.txt"):
         path = tmp_path / name

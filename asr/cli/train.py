@@ -19,6 +19,7 @@ from asr.training.options import (
     Execution,
     FromCheckpoint,
     FromScratch,
+    Goal,
     Heard,
     Parallel,
     Parts,
@@ -35,7 +36,7 @@ VARY = "What is varied (large-v2: all but noise and speed)"
 COMPUTE = "How it is computed; may change on --resume"
 
 DEFAULTS = Execution()
-FINE_TUNING_LR, LORA_LR = 1e-5, 1e-4
+FINE_TUNING_LR, LORA_LR, DRAFT_LR = 1e-5, 1e-4, 1e-3
 STOPPED = 130  # as a shell says of a program that was interrupted
 
 
@@ -80,7 +81,7 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         typer.Option(
             rich_help_panel=LEARN,
             help=f"Learning rate after the warm-up; from there a line to 0.  [default: the paper's of the preset; "
-            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora]",
+            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora, {DRAFT_LR:g} of a draft head]",
         ),
     ] = None,
     warmup: Annotated[
@@ -94,6 +95,14 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     precision: Annotated[
         Precision, typer.Option(rich_help_panel=LEARN, help="bf16: products only, as GPUs do them fastest.")
     ] = Precision.FLOAT32,
+    objective: Annotated[
+        Goal,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="ctc-draft: have a new head on the encoder draft the texts of the shards, which should be what the "
+            "model of --init says; the model itself stays as it is.",
+        ),
+    ] = Goal.NEXT_TOKEN,
     context: Annotated[
         Heard,
         typer.Option(
@@ -157,9 +166,11 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     with told_plainly():
         start = _start(preset, init, tokenizer)
         recipe = Recipe(
-            start=start, updates=updates, batch=batch, peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
+            start=start, updates=updates, batch=batch,
+            peak_lr=_peak_lr(start, lora, objective) if peak_lr is None else peak_lr,
             warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
             precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
+            objective=objective,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),
@@ -251,7 +262,9 @@ def _start(preset: str | None, init: str | None, tokenizer: str) -> Start:
     return FromCheckpoint(model=init) if init is not None else FromScratch(preset=str(preset), tokenizer=tokenizer)
 
 
-def _peak_lr(start: Start, lora: int) -> float:
+def _peak_lr(start: Start, lora: int, objective: Goal) -> float:
+    if objective is Goal.CTC_DRAFT:
+        return DRAFT_LR
     if isinstance(start, FromScratch):
         return PRESETS[start.preset].peak_lr
     return LORA_LR if lora else FINE_TUNING_LR

@@ -17,6 +17,7 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Goal",
     "Heard",
     "Parallel",
     "Parts",
@@ -63,6 +64,13 @@ class Parts(StrEnum):
     ALL = "all"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+class Goal(StrEnum):
+    """What training minimizes."""
+
+    NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
+    CTC_DRAFT = "ctc-draft"  # that of a head on the encoder, which drafts what the decoder will say
 
 
 class Heard(StrEnum):
@@ -155,6 +163,7 @@ class Recipe:
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
     context: Heard = Heard.EXACT
     """How much silence follows a short example."""
+    objective: Goal = Goal.NEXT_TOKEN
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
@@ -173,6 +182,17 @@ class Recipe:
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        if self.objective is Goal.CTC_DRAFT:
+            self._check_draft()
+
+    def _check_draft(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; a draft is of what a model says: give --init"
+            raise InvalidOptionError(message, param="objective")
+        for name, unchanged in (("parts", Parts.ALL), ("lora", 0), ("stochastic_depth", 0.0)):
+            if getattr(self, name) != unchanged:
+                message = f"{name}: got {getattr(self, name)} with the objective {self.objective}, which changes no"
+                raise InvalidOptionError(f"{message} weights of the model; expected it left out", param=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

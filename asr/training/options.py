@@ -72,6 +72,7 @@ class Goal(StrEnum):
 
     NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
     FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
+    CTC_DRAFT = "ctc-draft"  # that of a head on the encoder, which drafts what the decoder will say
 
 
 class Heard(StrEnum):
@@ -190,6 +191,8 @@ class Recipe:
         self._check_ctc()
         if self.objective is Goal.FULL_CONTEXT:
             self._check_teacher()
+        if self.objective is Goal.CTC_DRAFT:
+            self._check_draft()
 
     def _check_ctc(self) -> None:
         _check_share("ctc_weight", self.ctc_weight)
@@ -209,6 +212,15 @@ class Recipe:
         if self.context is Heard.EXACT:
             message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
             raise InvalidOptionError(f"{message}expected fit or auto", param="context")
+
+    def _check_draft(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; a draft is of what a model says: give --init"
+            raise InvalidOptionError(message, param="objective")
+        for name, unchanged in (("parts", Parts.ALL), ("lora", 0), ("stochastic_depth", 0.0)):
+            if getattr(self, name) != unchanged:
+                message = f"{name}: got {getattr(self, name)} with the objective {self.objective}, which changes no"
+                raise InvalidOptionError(f"{message} weights of the model; expected it left out", param=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from asr.training.options import (
     Execution,
     FromCheckpoint,
     FromScratch,
+    Goal,
     Heard,
     Parallel,
     Parts,
@@ -109,12 +110,20 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             help="Of a CTC loss on the encoder, of the whole loss: 0.3 teaches a new model to listen on little data.",
         ),
     ] = 0.0,
+    objective: Annotated[
+        Goal,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="full-context: with --context fit or auto, have the hidden states that the model of --init has with "
+            "30 s; no text by people is needed.",
+        ),
+    ] = Goal.NEXT_TOKEN,
     context: Annotated[
         Heard,
         typer.Option(
             rich_help_panel=LEARN,
             help="exact: examples are padded to 30 s; auto: short ones as `auricle transcribe --context auto` hears "
-            "them, which is faster; fit: not at all, for the first updates of a new model.",
+            "them, which is faster; fit: not at all, for the first updates of a new model, or to learn that.",
         ),
     ] = Heard.EXACT,
     spec_augment: Annotated[
@@ -175,8 +184,8 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             start=start, updates=updates, only=tuple(only or ()), batch=batch,
             peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
             warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
-            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth,
-            ctc_weight=ctc_weight, context=context,
+            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
+            objective=objective, ctc_weight=ctc_weight,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),

@@ -69,6 +69,7 @@ def _record(facts: Mapping[str, Any], *, step: int, audio_s: float) -> TrainingR
         examples_seen=step * recipe["batch"],
         audio_hours=examples["audio_s"] / 3600,
         audio_hours_seen=audio_s / 3600,
+        context=recipe["context"],
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Goal",
     "Heard",
     "Parallel",
     "Parts",
@@ -64,6 +65,13 @@ class Parts(StrEnum):
     ALL = "all"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+class Goal(StrEnum):
+    """What training minimizes."""
+
+    NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
+    FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
 
 
 class Heard(StrEnum):
@@ -160,6 +168,7 @@ class Recipe:
     """Of a CTC loss on the encoder, beside the paper's; 0: none (see ``joint_ctc``)."""
     context: Heard = Heard.EXACT
     """How much silence follows a short example."""
+    objective: Goal = Goal.NEXT_TOKEN
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
@@ -176,12 +185,29 @@ class Recipe:
             raise InvalidOptionError(f"lora: got {self.lora}, expected 0 or more", param="lora")
         _check_share("stochastic_depth", self.stochastic_depth)
         _check_share("ctc_weight", self.ctc_weight)
-        if self.ctc_weight and self.parts is Parts.DECODER:
-            message = f"ctc_weight: got {self.ctc_weight} where the decoder alone learns; it teaches the encoder"
-            raise InvalidOptionError(message, param="ctc_weight")
+        if self.ctc_weight:
+            self._check_ctc()
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        if self.objective is Goal.FULL_CONTEXT:
+            self._check_teacher()
+
+    def _check_ctc(self) -> None:
+        if self.parts is Parts.DECODER:
+            message = f"ctc_weight: got {self.ctc_weight} where the decoder alone learns; it teaches the encoder"
+            raise InvalidOptionError(message, param="ctc_weight")
+        if self.objective is Goal.FULL_CONTEXT:
+            message = f"ctc_weight: got {self.ctc_weight} with the objective {self.objective}, which knows no text"
+            raise InvalidOptionError(message, param="ctc_weight")
+
+    def _check_teacher(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; its teacher needs trained weights: give --init"
+            raise InvalidOptionError(message, param="objective")
+        if self.context is Heard.EXACT:
+            message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
+            raise InvalidOptionError(f"{message}expected fit or auto", param="context")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

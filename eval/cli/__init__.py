@@ -5,6 +5,7 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 
 import typer
 
+from eval.cli.capacity import capacity
 from eval.cli.compare import compare
 from eval.cli.gpu import gpu
 from eval.cli.join import join, non_speech
@@ -47,6 +48,7 @@ app.command()(load)
 app.command()(scaling)
 app.command()(gpu)
 app.command()(lengths)
+app.command()(capacity)
 app.command()(suite)
 app.command()(noise)
 app.command()(join)

@@ -116,9 +116,9 @@ def synthesize(
     \b
       auricle-data synthesize --out out/synthesized
       auricle-data run out/synthesized/recipe.toml --out out/synthesized/runs
-      auricle train-tokenizer out/synthesized/runs/*/shards --size 1024 --out out/words.json
-      auricle train out/synthesized/runs/*/shards --preset nano --tokenizer out/words.json --context auto \
-        --batch 16 --updates 20000 --out out/nano
+      auricle train-tokenizer out/synthesized/runs/*/shards --size 256 --out out/letters.json
+      auricle train out/synthesized/runs/*/shards --preset nano --tokenizer out/letters.json --context fit \
+        --ctc-weight 0.3 --batch 16 --updates 20000 --out out/nano
       auricle-eval run out/synthesized/evaluation/manifest.jsonl --model out/nano/model --out out/results
 
     Every sentence has its English translation, talks end with noise in which nobody speaks, and voices and sentences

@@ -11,7 +11,7 @@ from asr.training.building import begin
 from asr.training.joint_ctc import JointCtc
 from asr.training.loader import Batch
 from asr.training.objective import TeacherForced
-from asr.training.options import FromScratch, Parts, Recipe
+from asr.training.options import FromScratch, Goal, Parts, Recipe
 from asr.training.targets import IGNORED
 
 N_POSITIONS = 6
@@ -80,6 +80,13 @@ def test_a_text_longer_than_its_audio_counts_nothing(whisper, beginning):
     assert objective.ctc(objective.encode(batch.mel_BFT), batch) == 0
 
 
-def test_the_decoder_alone_has_no_use_for_it():
-    with pytest.raises(InvalidOptionError, match=r"ctc_weight: got 0.3 where the decoder alone learns"):
-        recipe(parts=Parts.DECODER)
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"parts": Parts.DECODER}, "ctc_weight: got 0.3 where the decoder alone learns"),
+        ({"objective": Goal.FULL_CONTEXT}, "ctc_weight: got 0.3 with the objective full-context; it stands beside next-token alone"),
+    ],
+)
+def test_where_it_is_of_no_use(changes, complaint):
+    with pytest.raises(InvalidOptionError, match=complaint):
+        recipe(**changes)

@@ -20,7 +20,7 @@ from asr.model import Whisper
 __all__ = ["DRAFT_HEAD", "STRIDE", "DraftHead", "load_draft_head", "save_draft_head"]
 
 DRAFT_HEAD = "draft-head.safetensors"  # beside a model's weights
-STRIDE = 4  # audio positions (80 ms) that share one token: more than 12 tokens a second are rare
+STRIDE = 4  # audio positions that share one token: 80 ms, room for twelve tokens a second
 BLANK = 0  # the class of no token; class i + 1 is the vocabulary's token i
 
 

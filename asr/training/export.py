@@ -27,7 +27,7 @@ from asr.training.run_folder import RunFolder, load_state, read_facts
 __all__ = ["export", "find_checkpoint"]
 
 PREFIX = "whisper."  # where every objective has the model
-HEAD = "head."  # and one of them its head
+HEAD = "draft_head."  # and one of them its head
 
 
 def find_checkpoint(path: Path) -> Path:

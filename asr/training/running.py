@@ -109,7 +109,7 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
         loader = _loader(examples, beginning, recipe, execution, processes)
         with closing(loader):
             if recipe.objective is Goal.CTC_DRAFT:
-                objective: nn.Module = _draft(beginning, recipe, examples)
+                objective: nn.Module = _draft(beginning, recipe, execution, examples)
             else:
                 objective = hooks.make_objective(beginning, recipe, execution)
             parameters = list(objective.parameters())
@@ -127,13 +127,13 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
     return is_done
 
 
-def _draft(beginning: Beginning, recipe: Recipe, examples: ShardIndex) -> nn.Module:
+def _draft(beginning: Beginning, recipe: Recipe, execution: Execution, examples: ShardIndex) -> nn.Module:
     tokenizer, dims = beginning.tokenizer, beginning.whisper.dims
     texts = (examples.fields(number) for number in range(len(examples)))
     vocabulary = frequent_tokens(texts, tokenizer, n_text_ctx=dims.n_text_ctx)
     torch.manual_seed(recipe.seed)
-    remembers = recipe.augmentation == Augmentation()
-    return CtcDraft(beginning.whisper, vocabulary, text_end=tokenizer.eot, remembers=remembers)
+    memory = None if execution.parallel is Parallel.FSDP else FeatureMemory()  # as in next_token
+    return CtcDraft(beginning.whisper, vocabulary, text_end=tokenizer.eot, memory=memory)
 
 
 def _walk(

@@ -17,6 +17,7 @@ from asr.features import LogMel
 from asr.training.draft import CtcDraft, frequent_tokens
 from asr.training.loader import Batch
 from asr.training.options import Execution, FromCheckpoint, FromScratch, Goal, Heard, Parts, Recipe
+from asr.training.remembering import FeatureMemory
 from asr.training.running import Hooks, train
 from asr.training.targets import IGNORED
 
@@ -89,15 +90,13 @@ def batch_of(targets: list[list[int]], *, seed: int = 0) -> Batch:
 @pytest.fixture
 def objective(tiny_model) -> CtcDraft:
     torch.manual_seed(0)
-    return CtcDraft(tiny_model, torch.tensor([5, 9]), text_end=100, remembers=True)
+    return CtcDraft(tiny_model, torch.tensor([5, 9]), text_end=100, memory=FeatureMemory())
 
 
 def test_the_loss_is_the_sum_over_all_paths(objective):
     """Three positions, classes blank, 5 and 9; timestamps and tokens that cannot be drafted are left out."""
     batch = batch_of([[120, 5, 9, 200], [7, 9, 100], [120]])
-    logprobs = objective.head(
-        torch.cat([objective._features(*each) for each in zip(batch.keys, batch.mel_BFT, strict=True)])
-    )
+    logprobs = objective.draft_head(torch.cat([objective._features(mel) for mel in batch.mel_BFT.split(1)]))
     paths = torch.cartesian_prod(*[torch.arange(3)] * 3).tolist()
 
     def collapsed(path: list[int]) -> list[int]:
@@ -115,11 +114,10 @@ def test_nothing_but_the_head_learns_and_features_are_computed_once(objective, m
     batch = batch_of([[5, 9], [9]])
     objective(batch).backward()
     learned = {name for name, parameter in objective.named_parameters() if parameter.grad is not None}
-    assert learned == {f"head.{name}" for name, _ in objective.head.named_parameters()}
+    assert learned == {f"draft_head.{name}" for name, _ in objective.draft_head.named_parameters()}
     before = objective(batch).item()
     monkeypatch.setattr(type(objective.whisper.encoder), "forward", None)
     assert objective(batch).item() == before
-    objective(batch_of([[5], [9]])).item()  # the same examples in another batch
     with pytest.raises(TypeError):
         objective(batch_of([[5]], seed=1))
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
 from asr.engine_counts import EngineCounts
-from server.errors import ApiError, api_error_from, internal_error, without_paths
+from server.errors import ApiError, api_error_from, internal_error, out_of_memory, without_paths
 from server.live_streams import LiveStream, LiveStreams
 from server.messages import (
     Cancel,
@@ -283,7 +283,7 @@ class WorkerPool:
             request.updates.put_nowait(api_error_from(message.kind, message.message, message.param))
         elif isinstance(message, Crashed):
             logger.error("a request failed in the worker\n%s", message.traceback)
-            request.updates.put_nowait(internal_error())
+            request.updates.put_nowait(out_of_memory() if message.is_out_of_memory else internal_error())
         else:
             output = message.transcript if isinstance(message, Transcribed) else message.detection
             request.updates.put_nowait(Result(output=output, queue_s=request.started_at - request.submitted_at))

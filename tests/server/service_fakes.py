@@ -465,6 +465,28 @@ def load_stub_for(model: str, device: str, quantization: str, _: Place) -> StubR
     return StubRecognizer(model)
 
 
+class WaitingRecognizer(StubRecognizer):
+    """Takes any recording, and STUB_WAIT_S seconds for it."""
+
+    def transcribe(
+        self,
+        audio: Sequence[Waveform],
+        options: TranscribeOptions,
+        *,
+        on_segment: Callable[[Segment], None] = lambda _: None,
+        ticket: Ticket | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        memo: Memo | None = None,
+    ) -> Transcript:
+        _sleep(float(os.environ["STUB_WAIT_S"]), ticket or Ticket())
+        return make_transcript(options.task)
+
+
+def load_waiting_for(model: str, device: str, quantization: str, _: Place) -> WaitingRecognizer:
+    """In the place of ``server.worker.load_recognizer``."""
+    return WaitingRecognizer(model)
+
+
 def load_slowly(_: Place) -> StubRecognizer:
     time.sleep(600)
     return StubRecognizer()

@@ -4,6 +4,7 @@ The worker is a stub that waits, unless the packaged model is asked for; the dec
 the real one is.
 """
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
+from media_makers import tone, wav
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -22,9 +25,8 @@ MB = 1e6
 
 IMPORTS = "import server.app, server.cli, server.serving, service_fakes"
 STUB = "server.app.load_recognizer = service_fakes.load_stub_for"  # the upload's text says what to do
-WAITING = "server.app.load_recognizer = service_fakes.load_waiting_for"  # any recording takes so many seconds
+WAITING = "server.app.load_recognizer = service_fakes.load_waiting_for"  # ``waiting_wav`` says how long
 FAKE_DECODER = "server.app.AudioDecoder = lambda *_, **__: service_fakes.FakeDecoder()"
-SHORT_HEADERS = "server.serving.HEAD_PATIENCE_S = 3.0"
 MAIN = "server.cli.main()"
 
 
@@ -56,18 +58,10 @@ class Service:
 
     def pids(self) -> list[int]:
         """Of the API process and all below it."""
-        found = [self.process.pid]
-        for pid in found:
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
-                    found += map(int, children.read_text().split())
-                except OSError:  # it has ended
-                    continue
-        return found
+        return pids_from(self.process.pid)
 
     def worker_pids(self) -> list[int]:
-        """Those that hold the model; the other children fork decoders, or look after semaphores."""
-        return [pid for pid in self.pids()[1:] if b"spawn_main" in _read(pid, "cmdline")]
+        return worker_pids_below(self.process.pid)
 
     def n_descriptors(self) -> int:
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids())
@@ -83,12 +77,62 @@ class Service:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def pids_from(root: int) -> list[int]:
+    """Of a process and all below it."""
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:  # it has ended
+                continue
+    return found
+
+
+def worker_pids_below(root: int) -> list[int]:
+    """Of those processes that hold the model; the others fork decoders, or look after semaphores."""
+    return [pid for pid in pids_from(root)[1:] if b"spawn_main" in _read(pid, "cmdline")]
+
+
 def _read(pid: int, name: str) -> bytes:
     """A file of /proc; nothing of a process that has ended."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
+
+
+def waiting_wav(seconds: float, *, duration: float = 1.0) -> bytes:
+    """A recording that the waiting recognizer takes so many seconds for."""
+    samples = tone(16_000, 1, duration=duration)
+    samples[0, 0] = np.int16(round(seconds * 1000))
+    return wav(samples)
+
+
+def upload(data: bytes, *, route: str = "/transcribe") -> bytes:
+    """A whole request."""
+    head = f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(data) + data
+
+
+async def ask(port: int, request: bytes) -> tuple[int, float]:
+    """Send a request over a connection of its own; its status, 0 for none, and the seconds that the answer took.
+
+    By hand, since a client library takes more time for a request than the service does.
+    """
+    began = time.perf_counter()
+    answer = b""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(request)
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await reader.read()
+        finally:
+            writer.close()
+    except (OSError, TimeoutError):
+        pass
+    return int(answer[9:12] or 0), time.perf_counter() - began
 
 
 def until(condition: Callable[[], bool], what: str = "the condition") -> float:

@@ -19,8 +19,9 @@ Dial = Callable[[], socket.socket]
 
 @pytest.fixture
 def dial(serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> Iterator[Dial]:
-    """Connections to a service that waits 0.3 s for a head."""
+    """Connections to a service that waits 0.3 s for a head, and 0.5 s for the rest of a body that it does not want."""
     monkeypatch.setattr(connections, "HEAD_PATIENCE_S", 0.3)
+    monkeypatch.setattr(connections, "LINGER_S", 0.5)
     server = make_server(serve().app, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -67,4 +68,26 @@ def test_a_body_may_come_later_than_a_head_may(dial: Dial) -> None:
         client.sendall(b"POST /transcribe HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 5\r\n\r\n")
         time.sleep(0.4)
         client.sendall(b"audio")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_refusal_reaches_who_is_still_sending(dial: Dial) -> None:
+    head = b"POST /transcribe HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    body = bytes(8_000_000)
+    with dial() as client:
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert all_of(client).startswith(b"HTTP/1.1 415 ")
+
+
+def test_the_rest_of_a_refused_body_is_not_waited_for_for_ever(dial: Dial) -> None:
+    with dial() as client:
+        client.sendall(b"POST /transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
+        assert all_of(client).startswith(b"HTTP/1.1 415 ")
+
+
+def test_after_a_refused_body_the_connection_serves_on(dial: Dial) -> None:
+    with dial() as client:
+        client.sendall(b"POST /transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 415 ")
+        client.sendall(b"body" + HEALTH + b"\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")

@@ -22,7 +22,7 @@ PROGRESS_EVERY_S = 20.0
 
 def count(full: int, short: int) -> int:
     """How many this run does of what the full form does so many times; never fewer than the short form."""
-    return short if IS_SHORT else max(short, round(full * SHARE))
+    return short if IS_SHORT else max(short, round(full * SHARE), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

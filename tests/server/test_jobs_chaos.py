@@ -108,10 +108,13 @@ class Service:
                 connection.sendall(body[len(body) // 2 :])
                 time.sleep(after_body_s)
             self.kill()
+            answer = b""
             with suppress(OSError):
-                answer = connection.recv(65_536)
-                if answer.startswith(b"HTTP/1.1 202 "):
-                    self.accepted.append(json.loads(answer.partition(b"\r\n\r\n")[2])["id"])
+                while data := connection.recv(65_536):
+                    answer += data
+            head, _, told = answer.partition(b"\r\n\r\n")
+            if head.startswith(b"HTTP/1.1 202 ") and told.endswith(b"}"):  # else nobody has been told an id
+                self.accepted.append(json.loads(told)["id"])
 
     def worker_pids(self) -> list[int]:
         assert self.process is not None

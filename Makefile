@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements image-check dashboard-check nginx-check
+.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
+	dashboard-check nginx-check ray-check job-speed
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
 serve: $(VENV)/.serve
@@ -42,11 +43,15 @@ check: $(VENV)/.setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# How fast jobs are taken, claimed and shared, in SQLite and PostgreSQL (Debian: postgresql).
+job-speed: $(VENV)/.setup
+	$(BIN)/python tests/server/measure_jobs.py
+
 # The service under fire, in full counts, and docs/reliability.md from what was measured. CHAOS=0.05 does that share of it.
 CHAOS ?= full
 CHAOS_OUT := out/chaos
 CHAOS_TESTS := $(addprefix tests/server/test_,hostile_uploads.py openapi.py bombs.py reach.py full_disk.py storage_failures.py \
-	reliability.py jobs_chaos.py jobs_real.py)
+	reliability.py jobs_chaos.py jobs_cluster.py jobs_real.py)
 chaos: setup
 	rm -rf $(CHAOS_OUT)
 	CHAOS=$(CHAOS) CHAOS_OUT=$(CHAOS_OUT) $(BIN)/python -m pytest -v -s $(CHAOS_TESTS); \
@@ -55,6 +60,29 @@ chaos: setup
 # What the images install, by hash (docker/requirements/).
 requirements: $(VENV)/.setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" docker/requirements/compile.sh
+
+# What is in the images, as CycloneDX bills of materials with the digests that are installed by.
+sbom: $(VENV)/.setup
+	@mkdir -p out/sbom
+	cat docker/requirements/service.txt docker/requirements/torch-cpu.txt \
+		| $(BIN)/python -W ignore -m cyclonedx_py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle.cdx.json
+	cat docker/requirements/service.txt docker/requirements/torch-cuda.txt \
+		| $(BIN)/python -W ignore -m cyclonedx_py requirements - --pyproject pyproject.toml --output-reproducible --output-file out/sbom/auricle-cuda.cdx.json
+
+# docs/licences.md: the licence of every package, none that is not allowed.
+licences: $(VENV)/.setup
+	$(BIN)/python docker/checks/licences.py
+
+# Known vulnerabilities of every pin, looked up at pypi.org.
+audit: $(VENV)/.setup
+	$(BIN)/python docker/checks/audit.py
+
+# The numbers of docs/capacity.md: everything below its mark, and the picture.
+capacity: $(VENV)/.setup
+	@mkdir -p out
+	$(BIN)/auricle-eval capacity --markdown out/capacity.md --plot docs/images/capacity.svg > /dev/null
+	sed -i '/^<!-- what follows/q' docs/capacity.md
+	tail -n +2 out/capacity.md >> docs/capacity.md
 
 # The containers' side against real programs, with a recording whose words are known: buildah and bubblewrap build the CPU
 # image and run it (as root; BUILD are options for buildah), Prometheus answers the dashboard, nginx stands before a service.
@@ -68,6 +96,10 @@ dashboard-check: setup
 
 nginx-check: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" docker/checks/nginx.sh $(CLIP) "$(WORDS)"
+
+# Ray Serve on this machine: a second replica comes with load and goes after it. Two minutes.
+ray-check: setup
+	PYTHONPATH=. $(BIN)/python docker/checks/ray_serve.py $(CLIP) "$(WORDS)"
 
 # The results page: every recording of DATA, a manifest's folder, through both models. Hours at first, since each clip is
 # transcribed in several ways; stopped, it continues, and made again it transcribes nothing.
@@ -99,5 +131,5 @@ $(VENV)/.serve: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.setup: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[eval,data,hub,ray,tracing,train,cluster,dev]'
 	@touch $@ $(VENV)/.serve

@@ -51,6 +51,7 @@ class AudioContext(StrEnum):
 
     AUTO = "auto"  # the window and some silence; all 30 s where its text is doubtful (asr.audio_context)
     EXACT = "exact"  # always padded to 30 s, as the model was trained
+    FIT = "fit"  # the window alone, by a model that was trained for it; all 30 s where its text is doubtful
 
 
 class Channels(StrEnum):

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from asr.audio import Waveform
-from asr.audio_context import short_context
+from asr.audio_context import context_of
 from asr.features import N_FRAMES, LogMel
 from asr.longform import LanguageWindow, LongFormSession
 from asr.memo import WindowAnswers
-from asr.options import AudioContext, TranscribeOptions
+from asr.options import TranscribeOptions
 from asr.ticket import Ticket
 from asr.transcript import Segment, Timing, Transcript
 
@@ -50,8 +50,7 @@ class Recording:
 
     def to_name_language(self, window: LanguageWindow) -> Tensor:
         """As decoding hears the window, in the same encoding, unless zeros would be much of it."""
-        is_exact = self.options.context is AudioContext.EXACT
-        padded_to = N_FRAMES if is_exact else short_context(window.n_frames)
+        padded_to = context_of(window.n_frames, self.options.context)
         if padded_to == N_FRAMES and window.n_frames < MIN_SHARED_FRAMES:
             return self.mel.followed_by_silence(window.seek, window.n_frames)
         return self.window(window.seek, window.n_frames, padded_to)

@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from asr.audio import Waveform, load_audio, load_channels
 from asr.checkpoint import Checkpoint, ModelStore, read_checkpoint
+from asr.checkpoint.training_record import hears_bare_windows
 from asr.decoding import DecodeRequest
 from asr.engine import Engine, cancelled_on_error
 from asr.engine.loading import DeviceName, DtypeName, load_engine
@@ -58,6 +59,7 @@ class Transcriber:
         self.model_hash = checkpoint.source_sha256
         self.n_mels = checkpoint.dims.n_mels
         self.precision = engine.precision
+        self._folder = checkpoint.tokenizer_path.parent
 
     @classmethod
     def load(
@@ -213,6 +215,15 @@ class Transcriber:
         if too_large:
             message = f"suppress_tokens: got {too_large[0]}, this model has {self.engine.dims.n_vocab} tokens"
             raise InvalidOptionError(message, param="suppress_tokens")
+        if options.context is AudioContext.FIT and not self._hears_bare_windows:
+            message = (
+                "context: got 'fit', but this model was never trained to hear windows bare; expected auto or exact"
+            )
+            raise InvalidOptionError(message, param="context")
+
+    @cached_property
+    def _hears_bare_windows(self) -> bool:
+        return hears_bare_windows(self._folder)
 
     def _open(
         self,

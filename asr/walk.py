@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from asr.audio_context import short_context
+from asr.audio_context import context_of
 from asr.decoding.types import BeamSearch, DecodingOptions, DecodingResult, Greedy, Sampling, Strategy
 from asr.errors import AuricleError
 from asr.features import FRAMES_PER_SECOND, N_FRAMES, WINDOW_S
@@ -136,7 +136,7 @@ class Walk:
         self._earlier = earlier
         # Text that is doubtful may be so for want of the silence that the model was trained with.
         was_doubtful = bool(earlier) and (bool(earlier[-1].rejected) or earlier[-1].heard_s == WINDOW_S)
-        self._hears_all = was_doubtful or setup.options.context is AudioContext.EXACT
+        self._context = AudioContext.EXACT if was_doubtful else setup.options.context
         self._window: Window | None = None
         self._logprob_sum, self._n_tokens = 0.0, 0
         self._move_on(0)
@@ -267,10 +267,10 @@ class Walk:
     def _tries(self) -> list[tuple[float, int]]:
         """Temperatures, and frames that the encoder hears, one after the other while the text is not good enough.
 
-        A short window is first heard with little silence after it (``asr.audio_context``).
+        A short window is first heard with little silence after it, or none (``asr.audio_context``).
         """
         ladder = [(temperature, N_FRAMES) for temperature in self._options.temperatures]
-        padded_to = N_FRAMES if self._hears_all else short_context(self._n_frames)
+        padded_to = context_of(self._n_frames, self._context)
         return ladder if padded_to == N_FRAMES else [(ladder[0][0], padded_to), *ladder]
 
     def _attempt(self, window: Window, result: DecodingResult, rejected: tuple[str, ...]) -> Attempt:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from asr.errors import AuricleError
 from data_pipeline.errors import PipelineError
 from data_pipeline.executors import Executor, ExecutorName, LocalExecutor, RayExecutor, Resources, SlurmExecutor
+from data_pipeline.splitting import Apart
 
 if TYPE_CHECKING:
     from data_pipeline.chunks import ChunkSummary
@@ -129,6 +130,50 @@ def synthesize(
         made = synthesize_speech(out, hours=hours, n_evaluation=evaluation, seed=seed)
         typer.echo(f"{made.n_recordings} recordings, {made.hours:.2f} h; {made.n_evaluation} to evaluate on", err=True)
         typer.echo(out)
+
+
+@app.command()
+def split(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a parameter)
+    corpora: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="As auricle-eval run takes them.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUES", help="Only these clips: language, dataset, kind, speaker, id; repeatable."
+        ),
+    ] = None,
+    apart: Annotated[
+        Apart, typer.Option(help="What no two parts share; texts: of one voice, whose speakers cannot be kept apart.")
+    ] = Apart.SPEAKERS,
+    development: Annotated[float, typer.Option(min=0.0, max=0.5, help="Share to choose settings by.")] = 0.1,
+    evaluation: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share to evaluate on.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Decides who is in which part.")] = 0,
+) -> None:
+    """Divide corpora into clips to fine-tune on and clips to evaluate on, which share no speaker and no text.
+
+    \b
+      auricle-data split common-voice:cv-corpus-9.0-2022-04-27?language=cy --out out/welsh
+      auricle-data split recordings/manifest.jsonl --only language=cy,br --out out/celtic
+      auricle-data split asterisk:/?language=it --apart texts --out out/carlo
+      auricle-data run out/welsh/recipe.toml --out out/welsh/runs
+      auricle train out/welsh/runs/*/shards --init base --lora 16 --updates 500 --batch 16 --out out/welsh/lora
+      auricle-eval run out/welsh/evaluation/manifest.jsonl --model out/welsh/lora/model --out out/welsh/after
+
+    DIR has train.jsonl and recipe.toml, which makes shards of it, and development/manifest.jsonl and
+    evaluation/manifest.jsonl for auricle-eval. Shares are of each language's clips; whoever speaks most is trained on.
+    """
+    with _told_plainly():
+        from data_pipeline.splitting import split as split_clips
+        from eval.corpora import open_corpus
+        from eval.corpora.selection import select
+
+        clips = [clip for spec in corpora for clip in select(open_corpus(spec), only or []).utterances]
+        parts = split_clips(
+            clips, out, apart=apart, development=development, evaluation=evaluation, seed=seed
+        )  # fmt: skip
+        counts = f"{len(parts.train)} clips to train on, {len(parts.development)} to choose by"
+        typer.echo(f"{counts}, {len(parts.evaluation)} to evaluate on", err=True)
+        typer.echo(out / "recipe.toml")
 
 
 @app.command()

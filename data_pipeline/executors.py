@@ -6,11 +6,13 @@ before. All machines share the run's folder. Knows no stage.
 """
 
 import pickle
+import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -77,7 +79,8 @@ class LocalExecutor:
 
     def run(self, step: Step, numbers: Sequence[int]) -> None:
         """See Executor."""
-        _run_apart(self, step, numbers)
+        n_lanes = 1 if step.takes_machine else min(self.n_workers, len(numbers))
+        _run_apart(self, step, [numbers[lane::n_lanes] for lane in range(n_lanes)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class RayExecutor:
 
     def run(self, step: Step, numbers: Sequence[int]) -> None:
         """See Executor."""
-        _run_apart(self, step, numbers)
+        _run_apart(self, step, [numbers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,11 @@ class SlurmExecutor:
             raise
 
 
-def run_local(executor: LocalExecutor, step: Step, numbers: Sequence[int]) -> None:
-    """The chunks, side by side in datatrove's processes."""
+def run_local(step: Step, numbers: Sequence[int]) -> None:
+    """The chunks, one after another in this process."""
     from datatrove.executor.local import LocalPipelineExecutor
 
-    n_workers = 1 if step.takes_machine else min(executor.n_workers, len(numbers))
-    LocalPipelineExecutor(**_task(step, numbers), workers=n_workers).run()
+    LocalPipelineExecutor(**_task(step, numbers), workers=1).run()
 
 
 def run_ray(executor: RayExecutor, step: Step, numbers: Sequence[int]) -> None:
@@ -132,7 +134,7 @@ def run_ray(executor: RayExecutor, step: Step, numbers: Sequence[int]) -> None:
     import ray
     from datatrove.executor.ray import RayPipelineExecutor
 
-    ray.init()
+    ray.init(include_dashboard=False)  # which would be a dozen processes for each step
     wanted = executor.resources.of(step)
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
     n_fit = int(there.get("CPU", 0)) // wanted["cpus_per_task"]
@@ -143,25 +145,46 @@ def run_ray(executor: RayExecutor, step: Step, numbers: Sequence[int]) -> None:
     RayPipelineExecutor(**_task(step, numbers), workers=n_workers, **wanted).run()
 
 
-def _run_apart(executor: LocalExecutor | RayExecutor, step: Step, numbers: Sequence[int]) -> None:
-    """In a process group of its own, with a log of its own, that ends when this process does: see ``step_process``."""
-    log = step.folder.path / "executor" / f"{step.output}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        process = subprocess.Popen(
+def _run_apart(executor: LocalExecutor | RayExecutor, step: Step, lanes: Sequence[Sequence[int]]) -> None:
+    """Each lane in a process group of its own, with a log, that ends when this process does: see ``step_process``.
+
+    Side by side, and not in one pool: a pool waits for ever for a process that the system killed, as for its memory.
+    """
+    folder = step.folder.path / "executor"
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = [folder / f"{step.output}-{number}.log" for number in range(len(lanes))]
+    with ExitStack() as running:
+        processes = [running.enter_context(_started(executor, step, *each)) for each in zip(lanes, logs, strict=True)]
+        codes = [process.wait() for process in processes]
+    for code, log in zip(codes, logs, strict=True):
+        if code < 0:
+            name = signal.Signals(-code).name
+            raise PipelineError(
+                f"{step.name}: a process was ended by {name}, which the system sends where memory is short; all others "
+                f"have finished: go on with --resume, with fewer --workers if need be; its log is {log}"
+            )
+        if code:
+            raise PipelineError(f"{step.name}: {_last_line(log)}; the whole is in {log}")
+
+
+@contextmanager
+def _started(
+    executor: LocalExecutor | RayExecutor, step: Step, numbers: Sequence[int], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
             [sys.executable, "-m", "data_pipeline.step_process"],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-        )
-        with process:  # closes its input, at which it ends
-            assert process.stdin is not None  # noqa: S101
-            process.stdin.write(pickle.dumps((executor, step, tuple(numbers))))
-            process.stdin.flush()
-            code = process.wait()
-    if code:
-        raise PipelineError(f"{step.name}: {_last_line(log)}; the whole is in {log}")
+        ) as process,  # at the end closes its input, at which it ends
+    ):
+        assert process.stdin is not None  # noqa: S101
+        process.stdin.write(pickle.dumps((executor, step, tuple(numbers))))
+        process.stdin.flush()
+        yield process
 
 
 def _slurm_job(executor: SlurmExecutor, step: Step, numbers: Sequence[int]) -> Any:
@@ -190,7 +213,7 @@ def _task(step: Step, numbers: Sequence[int]) -> dict[str, Any]:
     return {
         "pipeline": [_Chunk(step, tuple(numbers))],
         "tasks": len(numbers),
-        "logging_dir": str(step.folder.path / "executor" / step.output),
+        "logging_dir": str(step.folder.path / "executor" / f"{step.output}-{numbers[0]:05}"),
         "skip_completed": False,
     }
 

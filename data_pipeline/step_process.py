@@ -22,7 +22,10 @@ def _end_with_input() -> None:
 def _main() -> None:
     executor, step, numbers = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the run itself)
     threading.Thread(target=_end_with_input, daemon=True).start()
-    (run_local if isinstance(executor, LocalExecutor) else run_ray)(executor, step, numbers)
+    if isinstance(executor, LocalExecutor):
+        run_local(step, numbers)
+    else:
+        run_ray(executor, step, numbers)
 
 
 if __name__ == "__main__":

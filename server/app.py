@@ -40,6 +40,7 @@ from server.playground.routes import OPEN_PATHS as PLAYGROUND_PATHS
 from server.playground.routes import add_playground
 from server.pool_types import QueueLimits
 from server.request_record import record_of
+from server.roles import Role
 from server.routes import router
 from server.settings import Settings
 from server.uploads import Spool, UploadLimits
@@ -88,11 +89,13 @@ def model_pools(settings: Settings, on_ready: Callable[[ModelInfo], None] | None
     return ModelPools(tuple(specs), make_pool, idle_timeout_s=settings.model_idle_s)
 
 
-def create_app(settings: Settings, workers: Workers | None = None, decoder: Decoder | None = None) -> FastAPI:
-    """The service; without ``workers`` it starts the processes that ``model_pools`` names.
+def create_app(
+    settings: Settings, workers: Workers | None = None, decoder: Decoder | None = None, role: Role = Role.ALL
+) -> FastAPI:
+    """The service, or the part of it that ``role`` names.
 
-    Without ``decoder`` it decodes uploads in processes of their own. Raises KeyFileError where the key file that the
-    settings name cannot be read.
+    Without ``workers`` it starts the processes that ``model_pools`` names; without ``decoder`` it decodes uploads in
+    processes of their own. Raises KeyFileError where the key file that the settings name cannot be read.
     """
     doing = workers or model_pools(settings)
     decoding = decoder or AudioDecoder(
@@ -109,7 +112,7 @@ def create_app(settings: Settings, workers: Workers | None = None, decoder: Deco
         )
         with Spool(parent=settings.spool_dir, limits=limits) as spool:
             app.state.spool = spool
-            app.state.jobs = jobs = JobService(settings, doing, decoding)
+            app.state.jobs = jobs = JobService(settings, doing, decoding, role)
             await decoding.start()
             await doing.start()
             jobs.start()
@@ -137,9 +140,11 @@ def create_app(settings: Settings, workers: Workers | None = None, decoder: Deco
     app.state.decoder = decoding
     app.state.started_at = int(time.time())
     app.state.metrics = metrics = Metrics(doing)
-    for routes in (router, jobs_router, live_router, openai_router, asr_webservice_router, operator_router):
-        app.include_router(routes)
-    add_playground(app)
+    app.include_router(operator_router)
+    if role.serves_clients:
+        for routes in (router, jobs_router, live_router, openai_router, asr_webservice_router):
+            app.include_router(routes)
+        add_playground(app)
     open_paths = OPEN_PATHS | PLAYGROUND_PATHS | (set() if settings.metrics_require_key else {"/metrics"})
     complete_openapi(app, open_paths=open_paths if settings.api_keys_file else None)
     if settings.api_keys_file:

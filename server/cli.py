@@ -18,6 +18,7 @@ from server.keys import KeyFileError
 from server.keys_cli import keys_app
 from server.logs import configure_logging
 from server.messages import ModelInfo
+from server.roles import Role
 from server.serving import make_server
 from server.settings import Settings
 from server.settings_page import misspelt, settings_help, settings_markdown
@@ -28,21 +29,37 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 
 
+Host = Annotated[str | None, typer.Option(help="Address to listen on; before AURICLE_HOST.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; before AURICLE_PORT.")]
+Model = Annotated[str | None, typer.Option(help="Model to serve; before AURICLE_MODEL.")]
+
+
 @app.callback(invoke_without_command=True, epilog=settings_help())
-def serve(
-    context: typer.Context,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; before AURICLE_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; before AURICLE_PORT.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to serve; before AURICLE_MODEL.")] = None,
-) -> None:
-    """Serve speech recognition over HTTP; the commands do other things instead."""
-    if context.invoked_subcommand:
-        return
-    settings = _read_settings({"host": host, "port": port, "model": model})
+def serve(context: typer.Context, host: Host = None, port: Port = None, model: Model = None) -> None:
+    """Serve speech recognition over HTTP; the commands do a part of it, or other things instead."""
+    if not context.invoked_subcommand:
+        _serve({"host": host, "port": port, "model": model}, Role.ALL)
+
+
+@app.command("api")
+def serve_clients(host: Host = None, port: Port = None, model: Model = None) -> None:
+    """Serve requests and streams, and take jobs for workers to do."""
+    _serve({"host": host, "port": port, "model": model}, Role.API)
+
+
+@app.command("worker")
+def work_on_jobs(host: Host = None, port: Port = None, model: Model = None) -> None:
+    """Work on the jobs that API processes take; serves its health and metrics."""
+    _serve({"host": host, "port": port, "model": model}, Role.WORKER)
+
+
+def _serve(options: dict[str, Any], role: Role) -> None:
+    settings = _read_settings(options)
     try:
         for name in settings.models:
             check_model_exists(name)
-        application = create_app(settings, model_pools(settings, on_ready=partial(_greet, settings)))
+        pools = model_pools(settings, on_ready=partial(_greet, settings, role))
+        application = create_app(settings, pools, role=role)
     except (UnknownModelError, KeyFileError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
@@ -79,11 +96,14 @@ def _read_settings(options: dict[str, Any]) -> Settings:
 
 def _told(problem: Any) -> str:
     name = f"AURICLE_{'_'.join(str(part) for part in problem['loc']).upper()}"
-    got = "a secret" if name.endswith("_SECRET") else repr(problem["input"])
+    got = "a secret" if name.endswith(("_SECRET", "_DATABASE_URL")) else repr(problem["input"])
     return f"{name}: got {got}; {problem['msg']}"
 
 
-def _greet(settings: Settings, model: ModelInfo) -> None:
+def _greet(settings: Settings, role: Role, model: ModelInfo) -> None:
+    if not role.serves_clients:
+        typer.echo(f"Auricle is ready for jobs with {model.name}.")
+        return
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
     where = f"http://{host}:{settings.port}"
     typer.echo(f"Auricle is ready with {model.name}. Try: curl -F file=@clip.wav {where}/transcribe")

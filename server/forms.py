@@ -231,10 +231,11 @@ class RecognitionForm(DetectionForm):
         "fastest; hybrid: parallel, then weak stretches again with their neighbours' text. "
         f"Absent: {DEFAULTS.plan}.",
     )
-    context: Literal["auto", "exact"] | None = Field(
+    context: Literal["auto", "exact", "fit"] | None = Field(
         default=None,
         description="auto: a window shorter than 30 s is heard with little silence after it, and again with all where "
-        f"its text is doubtful. exact: always padded to 30 s, as the model was trained. Absent: {DEFAULTS.context}.",
+        "its text is doubtful. exact: always padded to 30 s, as the model was trained. fit: with none, for a model "
+        f"that was trained for it, and again with all where its text is doubtful. Absent: {DEFAULTS.context}.",
     )
     include: Annotated[tuple[Include, ...], BeforeValidator(split_field)] | None = Field(
         default=None,

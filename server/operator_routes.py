@@ -1,4 +1,4 @@
-"""What operators and load balancers look at. In: what is counted. Out: /metrics for Prometheus, /capacity for all."""
+"""What operators and load balancers look at. In: states and counts. Out: /healthz, /readyz, /capacity, /metrics."""
 
 from typing import cast
 
@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.answers import HealthAnswer, ReadyAnswer
 from server.metrics import Metrics
 from server.models import ModelStatus
 from server.recognition import ERRORS, workers_of
 from server.settings import Settings
+from server.worker_seat import WorkerState
 
 __all__ = ["router"]
 
@@ -53,6 +55,21 @@ class CapacityAnswer(BaseModel):
         description="Seconds of audio that may wait; beyond it the answer is 429.", examples=[14400.0]
     )
     models: list[ModelCapacity] = Field(description="Every model that may be asked for, the default first.")
+
+
+@router.get("/healthz", summary="Alive?")
+async def healthz() -> HealthAnswer:
+    """Whether the service is alive; says nothing about the model."""
+    return HealthAnswer()
+
+
+@router.get("/readyz", summary="Ready?", responses={503: ERRORS[503]})
+async def readyz(request: Request) -> ReadyAnswer:
+    """Whether a request would be worked on; 503 while the model is being loaded."""
+    workers = workers_of(request)
+    if workers.status.state is not WorkerState.READY:
+        workers.check_admission()
+    return ReadyAnswer(model=workers.models[0].name)
 
 
 @router.get("/capacity", summary="What the service can take now", responses={401: ERRORS[401]})

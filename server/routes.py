@@ -11,9 +11,7 @@ from asr.transcript import Segment
 from server.answers import (
     DETECTION_ANSWER,
     TRANSCRIPT_ANSWER,
-    HealthAnswer,
     ModelsAnswer,
-    ReadyAnswer,
     ServedModel,
 )
 from server.forms import DetectLanguageForm, RecognitionForm, TranscriptionForm, VadForm, form_body, parse_form
@@ -42,7 +40,6 @@ from server.responses import (
 )
 from server.streams import event_stream
 from server.uploads import Upload
-from server.worker_seat import WorkerState
 
 __all__ = ["router"]
 
@@ -112,21 +109,6 @@ async def vad(request: Request, upload: ReceivedUploadOrUrl) -> SpeechAnswer:
     model, threshold = await workers_of(request).model(form.model), form.threshold()
     await fetched(request, upload, form.url)
     return speech_answer(await speech_found(request, upload, model, threshold))
-
-
-@router.get("/healthz", tags=OPERATION, summary="Alive?")
-async def healthz() -> HealthAnswer:
-    """Whether the service is alive; says nothing about the model."""
-    return HealthAnswer()
-
-
-@router.get("/readyz", tags=OPERATION, summary="Ready?", responses={503: ERRORS[503]})
-async def readyz(request: Request) -> ReadyAnswer:
-    """Whether a request would be worked on; 503 while the model is being loaded."""
-    workers = workers_of(request)
-    if workers.status.state is not WorkerState.READY:
-        workers.check_admission()
-    return ReadyAnswer(model=workers.models[0].name)
 
 
 @router.get("/models", tags=OPERATION, summary="The models served", responses=_errors(401))

@@ -115,6 +115,16 @@ class Settings(BaseSettings):
         description="Folder that jobs survive in: their store and their recordings; $XDG_STATE_HOME/auricle, else "
         "~/.local/state/auricle, if unset.",
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL database that hosts share their jobs in; a file in the state folder if unset. Needs "
+        "auricle[cluster].",
+    )
+    media_url: str | None = Field(
+        default=None,
+        description="Where every host finds the recordings of jobs, as fsspec understands it; the state folder if "
+        "unset. Needs auricle[cluster], and for S3 the package s3fs.",
+    )
     job_ttl: float = Field(
         default=86_400,
         gt=0,
@@ -165,6 +175,24 @@ class Settings(BaseSettings):
         if value is not None and find_spec("opentelemetry.sdk") is None:
             raise ValueError("needs OpenTelemetry: pip install 'auricle[tracing]'")
         return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_of_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected postgresql://user:password@host/database")
+        if url is not None and find_spec("procrastinate") is None:
+            raise ValueError("needs procrastinate: pip install 'auricle[cluster]'")
+        return url
+
+    @field_validator("media_url")
+    @classmethod
+    def _is_of_fsspec(cls, url: str | None) -> str | None:
+        if url is not None and find_spec("fsspec") is None:
+            raise ValueError("needs fsspec: pip install 'auricle[cluster]'")
+        if url is not None and "://" not in url:
+            raise ValueError("expected a URL such as file:///srv/auricle or s3://bucket/recordings")
+        return url
 
     @field_validator("metrics_require_key")
     @classmethod

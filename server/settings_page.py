@@ -45,6 +45,10 @@ PURPOSES: dict[str, dict[str, tuple[str, ...]]] = {
         "webhook_secret": ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",),
         "webhook_allowed_hosts": ("hooks.internal,10.0.0.7",),
     },
+    "Several hosts": {
+        "database_url": ("postgresql://auricle@db.internal/auricle",),
+        "media_url": ("s3://bucket/recordings", "file:///mnt/auricle"),
+    },
     "Files": {"spool_dir": ("/var/spool/auricle",), "state_dir": ("/var/lib/auricle",)},
     "Access": {"api_keys_file": ("/etc/auricle/keys.json",), "metrics_require_key": ("true",)},
     "Logs and traces": {

@@ -10,9 +10,10 @@ from pathlib import Path
 from asr.checkpoint.types import read_json_object
 from asr.errors import CheckpointError
 
-__all__ = ["TrainingRecord", "read_training_record", "write_training_record"]
+__all__ = ["TrainingRecord", "hears_bare_windows", "read_training_record", "write_training_record"]
 
 FILE = "training.json"
+CONTEXTS = ("exact", "auto", "fit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +31,14 @@ class TrainingRecord:
     """Of the different examples."""
     audio_hours_seen: float
     """With repetitions."""
+    context: str = "exact"
+    """How much silence followed a short example: exact, auto or fit."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no run can have."""
-        for field in fields(self)[1:]:
+        if self.context not in CONTEXTS:
+            raise ValueError(f"context: got {self.context!r}, expected one of {', '.join(CONTEXTS)}")
+        for field in fields(self)[1:-1]:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise ValueError(f"{field.name}: got {value!r}, expected a positive number")
@@ -42,6 +47,12 @@ class TrainingRecord:
 def write_training_record(record: TrainingRecord, folder: Path) -> None:
     """Write ``training.json`` beside the weights. Raises OSError."""
     (folder / FILE).write_text(json.dumps(asdict(record), indent=1) + "\n")
+
+
+def hears_bare_windows(model: Path) -> bool:
+    """Whether a model was trained to hear windows without silence after them. Raises CheckpointError."""
+    path = (model if model.is_dir() else model.parent) / FILE
+    return path.exists() and read_training_record(model).context == "fit"
 
 
 def read_training_record(model: Path) -> TrainingRecord:

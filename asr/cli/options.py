@@ -125,7 +125,8 @@ ContextOption = Annotated[
     typer.Option(
         rich_help_panel=RECORDING,
         help="auto: a window shorter than 30 s is heard with little silence after it, and again with all where its "
-        "text is doubtful; exact: always padded to 30 s, as the model was trained.",
+        "text is doubtful; exact: always padded to 30 s, as the model was trained; fit: with none, for a model that "
+        "was trained for it.",
     ),
 ]
 

@@ -19,6 +19,7 @@ from asr.training.options import (
     Execution,
     FromCheckpoint,
     FromScratch,
+    Goal,
     Heard,
     Parallel,
     Parts,
@@ -35,7 +36,7 @@ VARY = "What is varied (large-v2: all but noise and speed)"
 COMPUTE = "How it is computed; may change on --resume"
 
 DEFAULTS = Execution()
-FINE_TUNING_LR, LORA_LR = 1e-5, 1e-4
+FINE_TUNING_LR, LORA_LR, DRAFT_LR = 1e-5, 1e-4, 1e-3
 STOPPED = 130  # as a shell says of a program that was interrupted
 
 
@@ -61,6 +62,14 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     updates: Annotated[
         int, typer.Option(rich_help_panel=LEARN, help="Of the weights; the paper's models had 1,048,576.")
     ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=LEARN,
+            metavar="FIELD=VALUES",
+            help="Only these examples: task=transcribe, language=de,fr, or another field of the shards; repeatable.",
+        ),
+    ] = None,
     parts: Annotated[Parts, typer.Option(rich_help_panel=LEARN, help="What learns; the rest stays as it is.")] = (
         Parts.ALL
     ),
@@ -80,7 +89,7 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         typer.Option(
             rich_help_panel=LEARN,
             help=f"Learning rate after the warm-up; from there a line to 0.  [default: the paper's of the preset; "
-            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora]",
+            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora, {DRAFT_LR:g} of a draft head]",
         ),
     ] = None,
     warmup: Annotated[
@@ -94,12 +103,28 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     precision: Annotated[
         Precision, typer.Option(rich_help_panel=LEARN, help="bf16: products only, as GPUs do them fastest.")
     ] = Precision.FLOAT32,
+    objective: Annotated[
+        Goal,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="full-context: with --context fit or auto, have the hidden states that the model of --init has with "
+            "30 s; no text by people is needed. ctc-draft: have a new head on the encoder draft the texts of the "
+            "shards, which should be what the model of --init says; the model itself stays as it is.",
+        ),
+    ] = Goal.NEXT_TOKEN,
+    ctc_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="Of a CTC loss on the encoder, of the whole loss: 0.3 teaches a new model to listen on little data.",
+        ),
+    ] = 0.0,
     context: Annotated[
         Heard,
         typer.Option(
             rich_help_panel=LEARN,
             help="exact: examples are padded to 30 s; auto: short ones as `auricle transcribe --context auto` hears "
-            "them, which is faster; fit: not at all, for the first updates of a new model.",
+            "them, which is faster; fit: not at all, for the first updates of a new model, or to learn that.",
         ),
     ] = Heard.EXACT,
     spec_augment: Annotated[
@@ -157,9 +182,11 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     with told_plainly():
         start = _start(preset, init, tokenizer)
         recipe = Recipe(
-            start=start, updates=updates, batch=batch, peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
+            start=start, updates=updates, only=tuple(only or ()), batch=batch,
+            peak_lr=_peak_lr(start, lora, objective) if peak_lr is None else peak_lr,
             warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
-            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
+            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth,
+            ctc_weight=ctc_weight, objective=objective, context=context,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),
@@ -251,7 +278,9 @@ def _start(preset: str | None, init: str | None, tokenizer: str) -> Start:
     return FromCheckpoint(model=init) if init is not None else FromScratch(preset=str(preset), tokenizer=tokenizer)
 
 
-def _peak_lr(start: Start, lora: int) -> float:
+def _peak_lr(start: Start, lora: int, objective: Goal) -> float:
+    if objective is Goal.CTC_DRAFT:
+        return DRAFT_LR
     if isinstance(start, FromScratch):
         return PRESETS[start.preset].peak_lr
     return LORA_LR if lora else FINE_TUNING_LR

@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from asr.audio_context import short_context
+from asr.audio_context import bare_context, short_context
 from asr.errors import InvalidOptionError, TrainingError
-from asr.features import N_FRAMES, SAMPLE_RATE, WINDOW_S, LogMel
+from asr.features import N_FRAMES, SAMPLE_RATE, WINDOW_S, LogMel, pad_or_trim
 from asr.model import ModelDimensions
 from asr.shards import ShardExample
 from asr.tokenizer import Tokenizer
@@ -37,6 +37,8 @@ class TrainingExample:
     """Seconds of the recording."""
     is_too_long: bool
     """Its text has no room in the decoder: nothing is learned from it."""
+    full_FT: Tensor | None = None
+    """(n_mels, 3000), the same with all 30 s, where a teacher hears it."""
 
 
 class ExampleMaker:
@@ -60,7 +62,7 @@ class ExampleMaker:
         self._bpe_dropout = bpe_dropout
         self._noise = NoiseFolder(augmentation.noise) if augmentation.noise else None
 
-    def make(self, example: ShardExample, epoch: int) -> TrainingExample:
+    def make(self, example: ShardExample, epoch: int, *, has_teacher: bool = False) -> TrainingExample:
         """Raises TrainingError, with the key, for what no model of this kind can learn from."""
         rng = random.Random(f"{self._seed} {epoch} {example.key}")  # noqa: S311 (nothing secret is drawn)
         try:
@@ -72,11 +74,12 @@ class ExampleMaker:
             row = encode_example(fields, self._tokenizer, n_text_ctx=self._dims.n_text_ctx, encode=self._spelling(rng))
         except (TrainingError, InvalidOptionError) as error:
             raise TrainingError(f"example {example.key}: {error}") from error
-        mel = self._mel(example, fields, factor, rng)
+        mel, full = self._mel(example, fields, factor, rng)
         kept = row or TokenExample(tokens=(self._tokenizer.sot,), targets=(IGNORED,))
         return TrainingExample(
             key=example.key, mel_FT=mel, tokens=kept.tokens, targets=kept.targets,
             duration=example.waveform.duration, is_too_long=row is None,
+            full_FT=full if has_teacher else None,
         )  # fmt: skip
 
     def _spelling(self, rng: random.Random) -> Encode | None:
@@ -84,7 +87,8 @@ class ExampleMaker:
             return None
         return partial(self._bpe_dropout.encode, dropout=self._augmentation.bpe_dropout, rng=rng)
 
-    def _mel(self, example: ShardExample, fields: Fields, factor: float, rng: random.Random) -> Tensor:
+    def _mel(self, example: ShardExample, fields: Fields, factor: float, rng: random.Random) -> tuple[Tensor, Tensor]:
+        """The window as ``context`` has it heard, and with all 30 s."""
         samples = at_speed(example.waveform.samples, factor)
         if fields.audio_end is not None:
             samples = samples[: round(fields.audio_end * SAMPLE_RATE)]
@@ -93,7 +97,9 @@ class ExampleMaker:
         mel = LogMel(samples, n_mels=self._dims.n_mels, device=torch.device("cpu"))
         n_frames = min(mel.n_frames, N_FRAMES)
         window = mel.padded_window(0, n_frames, _padded_to(n_frames, self._context))
-        return spec_augment(window, n_frames, rng) if self._augmentation.spec_augment else window
+        if self._augmentation.spec_augment:
+            window = spec_augment(window, n_frames, rng)
+        return window, pad_or_trim(window[:, :n_frames], N_FRAMES)
 
 
 def _padded_to(n_frames: int, context: Heard) -> int:
@@ -103,4 +109,4 @@ def _padded_to(n_frames: int, context: Heard) -> int:
         case Heard.AUTO:
             return short_context(n_frames)
         case Heard.FIT:
-            return n_frames + n_frames % 2  # the encoder takes them two by two
+            return bare_context(n_frames)

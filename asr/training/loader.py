@@ -37,6 +37,10 @@ class Batch:
     duration: float
     """Seconds of recordings."""
     n_too_long: int
+    n_frames: tuple[int, ...] = ()
+    """Of each window, before it was filled up."""
+    full_BFT: Tensor | None = None
+    """The same windows with all 30 s, where a teacher hears them."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
@@ -45,6 +49,7 @@ class Batch:
             mel_BFT=self.mel_BFT.to(device, non_blocking=True),
             tokens_BM=self.tokens_BM.to(device, non_blocking=True),
             targets_BM=self.targets_BM.to(device, non_blocking=True),
+            full_BFT=None if self.full_BFT is None else self.full_BFT.to(device, non_blocking=True),
         )
 
 
@@ -96,6 +101,8 @@ class Loader:
         rows = [self._next_example() for _ in range(self._plan.share)]
         self._position += self._plan.batch
         size = self._plan.micro_batch
+        if len(rows) > size:
+            rows.sort(key=lambda row: row.mel_FT.shape[1])  # alike in length: less is padded
         return [collate(rows[start : start + size], pad=self._pad) for start in range(0, len(rows), size)]
 
     def state_dict(self) -> dict[str, int]:
@@ -151,6 +158,8 @@ def collate(rows: Sequence[TrainingExample], *, pad: int) -> Batch:
         targets_BM=torch.tensor([filled(row.targets, IGNORED) for row in rows]),
         duration=sum(row.duration for row in rows),
         n_too_long=sum(row.is_too_long for row in rows),
+        n_frames=tuple(row.mel_FT.shape[1] for row in rows),
+        full_BFT=torch.stack(full) if (full := [row.full_FT for row in rows if row.full_FT is not None]) else None,
     )
 
 

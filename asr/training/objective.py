@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from asr.model import DecoderBlock, MultiHeadAttention, Whisper
 from asr.training.loader import Batch
+from asr.training.remembering import FeatureMemory
 from asr.training.targets import IGNORED
 
 __all__ = ["Objective", "TeacherForced", "TeacherForcedMemory"]
@@ -64,13 +65,23 @@ class TeacherForced(nn.Module):
 
     ``stochastic_depth``: in training, the probability with which an example passes a block by, and the others' residual
     is scaled up by as much (arXiv:1603.09382; large-v2: 0.1). ``recompute``: activation checkpointing, block by block.
+    ``memory``: where an encoder that is frozen keeps what it has heard on a CPU; on a GPU hearing is the cheaper.
     """
 
-    def __init__(self, whisper: Whisper, *, stochastic_depth: float = 0.0, recompute: bool = False) -> None:
+    def __init__(
+        self,
+        whisper: Whisper,
+        *,
+        stochastic_depth: float = 0.0,
+        recompute: bool = False,
+        memory: FeatureMemory | None = None,
+    ) -> None:
         super().__init__()
         self.whisper = whisper
         self._stochastic_depth = stochastic_depth
         self._recompute = recompute
+        is_fixed = not stochastic_depth and not any(each.requires_grad for each in whisper.encoder.parameters())
+        self._memory = memory if is_fixed else None
 
     def count(self, batch: Batch) -> int:
         """Targets that are learned."""
@@ -78,13 +89,22 @@ class TeacherForced(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Cross-entropy in nats, summed over the targets."""
-        hidden_BMC = self.read(self.encode(batch.mel_BFT), batch.tokens_BM)
+        return self.cross_entropy(self.encode(batch.mel_BFT), batch)
+
+    def cross_entropy(self, features_BSC: Tensor, batch: Batch) -> Tensor:
+        """The same, of audio features that are there."""
+        hidden_BMC = self.read(features_BSC, batch.tokens_BM)
         is_learned_BM = batch.targets_BM != IGNORED  # the vocabulary is the widest tensor of all: only where needed
         logits_NV = self.whisper.decoder.logits(hidden_BMC[is_learned_BM])
         return F.cross_entropy(logits_NV, batch.targets_BM[is_learned_BM], reduction="sum")
 
     def encode(self, mel_BFT: Tensor) -> Tensor:
         """Log-Mel → audio features (B, S, C)."""
+        if self._memory is not None and mel_BFT.device.type == "cpu":
+            return self._memory.encode(mel_BFT, self._hear)
+        return self._hear(mel_BFT)
+
+    def _hear(self, mel_BFT: Tensor) -> Tensor:
         encoder = self.whisper.encoder
         x_BSC = encoder.embed(mel_BFT).to(self.whisper.dtype)  # autocast would keep the residual stream in bf16
         for block in encoder.blocks:
@@ -94,15 +114,21 @@ class TeacherForced(nn.Module):
 
     def read(self, features_BSC: Tensor, tokens_BM: Tensor) -> Tensor:
         """Audio features and tokens → hidden states (B, M, C), of which ``decoder.logits`` makes the next tokens."""
+        return self.read_layers(features_BSC, tokens_BM)[-1]
+
+    def read_layers(self, features_BSC: Tensor, tokens_BM: Tensor) -> list[Tensor]:
+        """The same, after those of every block but the last, whose states are what LayerNorm makes of them."""
         decoder = self.whisper.decoder
         blocks = [cast("DecoderBlock", block) for block in decoder.blocks]
         memory = TeacherForcedMemory([block.cross_attn for block in blocks], features_BSC)
         positions_BM = torch.arange(tokens_BM.shape[1], device=tokens_BM.device).expand_as(tokens_BM)
         x_NC = decoder.embed(tokens_BM.flatten(), positions_BM.flatten())
+        states = []
         for layer, block in enumerate(blocks):
             x_NC = self._dropped(self._run(block, x_NC, layer, memory), x_NC, len(tokens_BM))
-        hidden: Tensor = decoder.ln(x_NC)
-        return hidden.view(*tokens_BM.shape, -1)
+            states.append(x_NC)
+        states[-1] = decoder.ln(x_NC)
+        return [state_NC.view(*tokens_BM.shape, -1) for state_NC in states]
 
     def _run(self, block: nn.Module, *inputs: object) -> Tensor:
         if self._recompute and torch.is_grad_enabled():

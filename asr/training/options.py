@@ -17,6 +17,7 @@ __all__ = [
     "Execution",
     "FromCheckpoint",
     "FromScratch",
+    "Goal",
     "Heard",
     "Parallel",
     "Parts",
@@ -45,7 +46,8 @@ class Preset:
 
 
 PRESETS = {
-    "pico": Preset(64, 2, 2e-3),  # the first three are ours: for tests, small data and the small end of scaling
+    "femto": Preset(64, 1, 2e-3),  # the first four are ours: for tests, small data and the small end of scaling
+    "pico": Preset(64, 2, 2e-3),
     "nano": Preset(128, 4, 2e-3),
     "micro": Preset(256, 4, 2e-3),
     "tiny": Preset(384, 4, 1.5e-3),  # from here on Whisper, Tables 1 and 19
@@ -63,6 +65,14 @@ class Parts(StrEnum):
     ALL = "all"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+class Goal(StrEnum):
+    """What training minimizes."""
+
+    NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
+    FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
+    CTC_DRAFT = "ctc-draft"  # that of a head on the encoder, which drafts what the decoder will say
 
 
 class Heard(StrEnum):
@@ -141,6 +151,8 @@ class Recipe:
     start: Start
     updates: int
     """Of the weights, after which the learning rate is 0 and training ends."""
+    only: tuple[str, ...] = ()
+    """FIELD=VALUES of the examples that are learned from, as the shards have them; none: all."""
     batch: int = PAPER_BATCH
     """Examples an update, over all processes."""
     peak_lr: float
@@ -153,8 +165,11 @@ class Recipe:
     """Rank of the adapters that learn instead of the parts themselves; 0: none."""
     stochastic_depth: float = 0.0
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
+    ctc_weight: float = 0.0
+    """Of a CTC loss on the encoder, beside the paper's; 0: none (see ``joint_ctc``)."""
     context: Heard = Heard.EXACT
     """How much silence follows a short example."""
+    objective: Goal = Goal.NEXT_TOKEN
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
@@ -173,6 +188,39 @@ class Recipe:
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        self._check_ctc()
+        if self.objective is Goal.FULL_CONTEXT:
+            self._check_teacher()
+        if self.objective is Goal.CTC_DRAFT:
+            self._check_draft()
+
+    def _check_ctc(self) -> None:
+        _check_share("ctc_weight", self.ctc_weight)
+        if not self.ctc_weight:
+            return
+        if self.parts is Parts.DECODER:
+            message = f"ctc_weight: got {self.ctc_weight} where the decoder alone learns; it teaches the encoder"
+            raise InvalidOptionError(message, param="ctc_weight")
+        if self.objective is not Goal.NEXT_TOKEN:
+            message = f"ctc_weight: got {self.ctc_weight} with the objective {self.objective}; it stands beside"
+            raise InvalidOptionError(f"{message} {Goal.NEXT_TOKEN} alone", param="ctc_weight")
+
+    def _check_teacher(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; its teacher needs trained weights: give --init"
+            raise InvalidOptionError(message, param="objective")
+        if self.context is Heard.EXACT:
+            message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
+            raise InvalidOptionError(f"{message}expected fit or auto", param="context")
+
+    def _check_draft(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; a draft is of what a model says: give --init"
+            raise InvalidOptionError(message, param="objective")
+        for name, unchanged in (("parts", Parts.ALL), ("lora", 0), ("stochastic_depth", 0.0)):
+            if getattr(self, name) != unchanged:
+                message = f"{name}: got {getattr(self, name)} with the objective {self.objective}, which changes no"
+                raise InvalidOptionError(f"{message} weights of the model; expected it left out", param=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

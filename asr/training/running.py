@@ -3,9 +3,11 @@
 ``train`` is called by every process that torchrun starts, with the same arguments.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,16 +18,20 @@ from asr.checkpoint.types import sha256_of
 from asr.training.bpe_dropout import BpeDropout
 from asr.training.building import Beginning, begin, set_learning
 from asr.training.distribution import Processes, joined_processes
+from asr.training.draft import CtcDraft, frequent_tokens
 from asr.training.examples import ExampleMaker
 from asr.training.export import export
+from asr.training.full_context import FullContext
+from asr.training.joint_ctc import JointCtc
 from asr.training.loader import BatchPlan, Loader
 from asr.training.objective import TeacherForced
-from asr.training.options import Execution, Recipe
+from asr.training.options import Augmentation, Execution, Goal, Parallel, Recipe
+from asr.training.remembering import FeatureMemory
 from asr.training.run_folder import RunFolder
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import Trainer, UpdateReport
 
-__all__ = ["Hooks", "Observer", "RunStart", "next_token", "train"]
+__all__ = ["Hooks", "Observer", "RunStart", "chosen_objective", "next_token", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +58,27 @@ class Observer(Protocol):
 
 
 def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
-    """The paper's objective."""
-    return TeacherForced(beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute)
+    """The paper's objective, with a CTC loss beside it where the recipe gives that a weight."""
+    if recipe.ctc_weight:
+        return JointCtc(beginning.whisper, beginning.tokenizer, recipe, recompute=execution.recompute)
+    is_shared = execution.parallel is Parallel.FSDP  # whose processes have to make every forward pass together
+    return TeacherForced(
+        beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute,
+        memory=None if is_shared else FeatureMemory(),
+    )  # fmt: skip
+
+
+def chosen_objective(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
+    """The recipe's."""
+    if recipe.objective is Goal.NEXT_TOKEN:
+        return next_token(beginning, recipe, execution)
+    return FullContext(
+        beginning.whisper,
+        teacher=copy.deepcopy(beginning.whisper),
+        remembers=recipe.augmentation == Augmentation(),
+        stochastic_depth=recipe.stochastic_depth,
+        recompute=execution.recompute,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +89,7 @@ class Hooks:
     """Called in the first process, when everything is loaded."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after each update, in every process."""
-    make_objective: Callable[[Beginning, Recipe, Execution], nn.Module] = next_token
+    make_objective: Callable[[Beginning, Recipe, Execution], nn.Module] = chosen_objective
     """Makes an ``Objective``."""
 
 
@@ -73,18 +98,21 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
 
     Raises TrainingError, ShardError, UnknownModelError, CheckpointError, InvalidOptionError, OSError.
     """
-    examples = ShardIndex(find_shards(shards))
+    examples = ShardIndex(find_shards(shards), only=recipe.only)
     with joined_processes(execution.device) as processes:
         beginning = begin(recipe.start, seed=recipe.seed)
         set_learning(beginning.whisper, recipe)
-        parameters = list(beginning.whisper.parameters())
         folder = RunFolder(out)
         if processes.is_first:
             folder.begin(_facts(recipe, examples, beginning), beginning.tokenizer_path, resume=execution.resume)
         processes.wait()
         loader = _loader(examples, beginning, recipe, execution, processes)
         with closing(loader):
-            objective = hooks.make_objective(beginning, recipe, execution)
+            if recipe.objective is Goal.CTC_DRAFT:
+                objective: nn.Module = _draft(beginning, recipe, examples)
+            else:
+                objective = hooks.make_objective(beginning, recipe, execution)
+            parameters = list(objective.parameters())
             trainer = Trainer(objective, loader, recipe, execution, processes, folder)
             trainer.resume()
             start = RunStart(
@@ -97,6 +125,15 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
             export(folder.checkpoints()[-1][1], folder.model)
         processes.wait()
     return is_done
+
+
+def _draft(beginning: Beginning, recipe: Recipe, examples: ShardIndex) -> nn.Module:
+    tokenizer, dims = beginning.tokenizer, beginning.whisper.dims
+    texts = (examples.fields(number) for number in range(len(examples)))
+    vocabulary = frequent_tokens(texts, tokenizer, n_text_ctx=dims.n_text_ctx)
+    torch.manual_seed(recipe.seed)
+    remembers = recipe.augmentation == Augmentation()
+    return CtcDraft(beginning.whisper, vocabulary, text_end=tokenizer.eot, remembers=remembers)
 
 
 def _walk(
@@ -124,7 +161,8 @@ def _loader(
         batch=recipe.batch, micro_batch=execution.micro_batch, seed=recipe.seed,
         rank=processes.rank, world_size=processes.world_size,
     )  # fmt: skip
-    return Loader(examples, maker.make, plan, pad=beginning.tokenizer.eot, n_workers=execution.n_workers)
+    make = partial(maker.make, has_teacher=recipe.objective is Goal.FULL_CONTEXT)
+    return Loader(examples, make, plan, pad=beginning.tokenizer.eot, n_workers=execution.n_workers)
 
 
 def _facts(recipe: Recipe, examples: ShardIndex, beginning: Beginning) -> dict[str, Any]:

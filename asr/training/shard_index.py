@@ -27,12 +27,24 @@ def find_shards(sources: Iterable[Path]) -> list[Path]:
 
 
 class ShardIndex(Sequence[ShardExample]):
-    """All examples of some shards. Raises ShardError for a file that is none, OSError."""
+    """All examples of some shards, or those whose fields are as ``only`` says: ``task=transcribe``, ``language=de,fr``.
 
-    def __init__(self, shards: Iterable[Path]) -> None:
+    Raises ShardError for a file that is none, TrainingError where no example is left, OSError.
+    """
+
+    def __init__(self, shards: Iterable[Path], *, only: Sequence[str] = ()) -> None:
         self._places = [place for path in shards for place in walk_shard(path)]
         if not self._places:
             raise TrainingError("shards: got no examples in them, expected some")
+        for wanted in only:
+            name, _, values = wanted.partition("=")
+            self._places = [
+                place for place in self._places if str(place.read_fields().get(name, "")) in values.split(",")
+            ]
+            if not self._places:
+                raise TrainingError(
+                    f"only: got no example with {wanted}, expected FIELD=VALUES as the shards have them"
+                )
 
     def __len__(self) -> int:
         return len(self._places)

@@ -14,7 +14,7 @@ compile() {
 cuda="$(grep -oE '^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==' constraints.txt | tr -d '=')"
 
 # shellcheck disable=SC2046 # an option for each name
-compile service.txt --extra tracing $(printf -- '--no-emit-package %s ' $cuda) pyproject.toml docker/requirements/service.in
+compile service.txt --extra tracing --extra cluster $(printf -- '--no-emit-package %s ' $cuda) pyproject.toml docker/requirements/service.in
 echo "$cuda" | compile torch-cuda.txt --no-deps -
 # The wheels of this index are others than PyPI's, with digests of their own.
 echo torch | compile torch-cpu.txt --no-deps --default-index https://download.pytorch.org/whl/cpu -

@@ -5,7 +5,9 @@ Torch, plots and normalizers are imported where they are used, so that ``--help`
 
 import typer
 
+from eval.cli.capacity import capacity
 from eval.cli.compare import compare
+from eval.cli.draft import draft
 from eval.cli.gpu import gpu
 from eval.cli.join import join, non_speech
 from eval.cli.lengths import lengths
@@ -46,7 +48,9 @@ app.command()(speed)
 app.command()(load)
 app.command()(scaling)
 app.command()(gpu)
+app.command()(draft)
 app.command()(lengths)
+app.command()(capacity)
 app.command()(suite)
 app.command()(noise)
 app.command()(join)

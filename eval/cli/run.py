@@ -14,6 +14,7 @@ from eval.cli.target_options import (
     ApiKeyOption,
     BeamSizeOption,
     ContextOption,
+    CpusPerWorkerOption,
     LanguageOption,
     ModelOption,
     NoVadOption,
@@ -22,11 +23,13 @@ from eval.cli.target_options import (
     PeerOption,
     PlanOption,
     QuantizationOption,
+    RayOption,
     SeedOption,
     ServerOption,
     TemperatureOption,
     WordTimestampsOption,
     decoding_options,
+    make_ray_target,
     make_target,
 )
 from eval.jobs import Job
@@ -57,6 +60,8 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     word_timestamps: WordTimestampsOption = False,
     peer: PeerOption = None,
     quantization: QuantizationOption = None,
+    ray: RayOption = False,
+    cpus_per_worker: CpusPerWorkerOption = None,
 ) -> None:
     """Transcribe a corpus, one line of DIR/hypotheses.jsonl a clip.
 
@@ -66,6 +71,7 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
       auricle-eval run corpus/manifest.jsonl --out results/service --server http://localhost:8000
       auricle-eval run corpus/manifest.jsonl --out results/api --openai https://api.openai.com --model whisper-1
       auricle-eval run corpus/manifest.jsonl --out results/peer --peer openai-whisper=peers/openai/bin/python
+      auricle-eval run corpus/manifest.jsonl --out results/cluster --ray
 
     CORPUS is a manifest, or a corpus as it is unpacked, ?setting=value&setting=value where it has more than is wanted:
 
@@ -89,6 +95,9 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     With --openai, what the API has no field for (beams, the ladder, the seed) is left to the endpoint, and refused when
     asked for. The key is read from the environment, never from the command line.
 
+    With --ray the lines are those of a run without, in the same order, and either continues the other; only the times
+    of each clip differ.
+
     With --peer, NAME says how it decodes, and options of our decoder are refused; it gets the language as ours does,
     the same samples, and the weights of --model.
 
@@ -104,6 +113,8 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
         vad=not no_vad,
         word_timestamps=word_timestamps,
     )
+    if cpus_per_worker is not None and not ray:
+        raise typer.BadParameter("got --cpus-per-worker without --ray; only that has workers")
     if task is Job.DETECT_LANGUAGE:
         said = (beam_size, temperature, seed, plan, context)
         _check_detection(peer, said != (None,) * 5 or no_vad or word_timestamps)
@@ -114,7 +125,11 @@ def run(  # noqa: PLR0913, PLR0917  (typer: every option of the command is a par
     with reported_errors(continues=True):
         clips = open_clips(corpus, only or [])
         run_plan = RunPlan(corpus=clips, options=options, job=task, language_mode=language)
-        target = make_target(model, server, openai, api_key_env=api_key_env, peer=peer, quantization=quantization)
+        if ray:
+            others = {"--server": server, "--openai": openai, "--peer": peer, "--api-key-env": api_key_env}
+            target = make_ray_target(model, cpus_per_worker, quantization=quantization, others=others)
+        else:
+            target = make_target(model, server, openai, api_key_env=api_key_env, peer=peer, quantization=quantization)
         with ProgressBar() as progress:
             summary = run_corpus(run_plan, target, out, progress)
     _print_summary(summary, out)

@@ -5,6 +5,7 @@ what was said and happens to be the default.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ __all__ = [
     "ApiKeyOption",
     "BeamSizeOption",
     "ContextOption",
+    "CpusPerWorkerOption",
     "LanguageOption",
     "ModelOption",
     "NoVadOption",
@@ -27,16 +29,19 @@ __all__ = [
     "PeerOption",
     "PlanOption",
     "QuantizationOption",
+    "RayOption",
     "SeedOption",
     "ServerOption",
     "TemperatureOption",
     "WordTimestampsOption",
     "decoding_options",
+    "make_ray_target",
     "make_target",
 ]
 
 DEFAULT_MODEL = "base"
 DEFAULT_LADDER = ",".join(f"{temperature:g}" for temperature in DEFAULT_TEMPERATURES)
+DEFAULT_CPUS_PER_WORKER = 2
 DEFAULT_SEED = 0  # an evaluation is repeatable unless told otherwise
 DEFAULT_KEY = "OPENAI_API_KEY"
 
@@ -97,11 +102,22 @@ PlanOption = Annotated[
 ContextOption = Annotated[
     AudioContext | None,
     typer.Option(
-        help="auto: short windows get little silence; exact: always 30 s.  "
+        help="auto: short windows get little silence; exact: always 30 s; fit: none, for a model trained for it.  "
         f"[default: {TranscribeOptions().context.value}]"
     ),
 ]
 NoVadOption = Annotated[bool, typer.Option("--no-vad", help="Decode also where nobody seems to speak.")]
+RayOption = Annotated[
+    bool,
+    typer.Option(
+        "--ray",
+        help="Share the clips out over the Ray cluster of RAY_ADDRESS, or one of this machine: a worker for each GPU, "
+        "or for so many CPUs. The clips and the model have the same paths on all machines.",
+    ),
+]
+CpusPerWorkerOption = Annotated[
+    int | None, typer.Option(min=1, help=f"With --ray, and threads of each.  [default: {DEFAULT_CPUS_PER_WORKER}]")
+]
 QuantizationOption = Annotated[
     Quantization | None,
     typer.Option(help="int8 or none; auto: int8 on a CPU with AVX-512 VNNI.  [default: auto]"),
@@ -175,6 +191,29 @@ def make_target(
 
         return open_peer(*split_peer(peer), model or DEFAULT_MODEL)
     return LocalTarget.load(model or DEFAULT_MODEL, quantization or Quantization.AUTO)
+
+
+def make_ray_target(
+    model: str | None,
+    cpus_per_worker: int | None,
+    *,
+    quantization: Quantization | None,
+    others: Mapping[str, str | None],
+) -> Target:
+    """The model on a Ray cluster. ``others``: options that name another target, by name.
+
+    Raises typer.BadParameter where one of them is given too, TargetUnavailableError.
+    """
+    for name, value in others.items():
+        if value is not None:
+            raise typer.BadParameter(f"got --ray with {name} {value}, expected one of them")
+    from eval.targets.on_ray import RayTarget
+
+    return RayTarget.load(
+        model or DEFAULT_MODEL,
+        quantization or Quantization.AUTO,
+        cpus_per_worker=cpus_per_worker or DEFAULT_CPUS_PER_WORKER,
+    )
 
 
 def _temperatures(value: str) -> tuple[float, ...]:

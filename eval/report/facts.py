@@ -109,9 +109,13 @@ def decoding_in_short(config: Mapping[str, Any]) -> str:
     parts += [
         f"{name} {value}"
         for name, value in options.items()
-        if name not in SAID_APART and name in defaults and value != defaults[name]
+        if name not in SAID_APART and name in defaults and _as_in_json(value) != _as_in_json(defaults[name])
     ]
     return ", ".join(parts)
+
+
+def _as_in_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def unfinished(n_missing: int) -> tuple[str, ...]:

@@ -13,10 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from asr.transcript import Segment
-from server.errors import ApiError
+from server.jobs.columns import answered_of, job_of, key_reused, packed_answered, packed_segment, segment_of
 from server.jobs.schema import migrate
 from server.jobs.storage import make_folder
 from server.jobs.store import Delivery, Findings, Job, JobError, JobStatus, NewJob
@@ -25,9 +23,6 @@ from server.responses import Answered
 __all__ = ["JobRows"]
 
 BUSY_S = 10.0  # to wait for another process that writes
-
-_SEGMENT = TypeAdapter(Segment)
-_ANSWERED = TypeAdapter(Answered)
 
 _MINE = "id = :id AND attempt = :attempt AND status = 'running'"
 
@@ -56,8 +51,8 @@ class JobRows:
                 query = "SELECT id, fingerprint FROM jobs WHERE idempotency_key = ?"
                 if known := db.execute(query, (new.idempotency_key,)).fetchone():
                     if known["fingerprint"] != new.fingerprint:
-                        raise _reused()
-                    return _job(self._row(db, known["id"]))
+                        raise key_reused()
+                    return job_of(self._row(db, known["id"]))
             values = asdict(new) | {"fields": json.dumps(new.fields), "created_at": self._now()}
             db.execute(
                 "INSERT INTO jobs (id, status, model, fields, request_id, webhook_url, idempotency_key, fingerprint,"
@@ -65,12 +60,12 @@ class JobRows:
                 " :fingerprint, :created_at)",
                 values,
             )
-            return _job(self._row(db, new.id))
+            return job_of(self._row(db, new.id))
 
     def get(self, job_id: str) -> Job | None:
         """See JobStore."""
         row = self._open().execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return _job(row) if row else None
+        return job_of(row) if row else None
 
     def queue_position(self, job_id: str) -> int | None:
         """See JobStore."""
@@ -89,9 +84,7 @@ class JobRows:
     def segments(self, job_id: str, after: int) -> list[Segment]:
         """See JobStore."""
         query = "SELECT payload FROM segments WHERE job_id = ? AND number > ? ORDER BY number"
-        return [
-            _SEGMENT.validate_python(json.loads(payload)) for (payload,) in self._open().execute(query, (job_id, after))
-        ]
+        return [segment_of(payload) for (payload,) in self._open().execute(query, (job_id, after))]
 
     def windows(self, job_id: str) -> dict[str, str]:
         """See JobStore."""
@@ -101,7 +94,7 @@ class JobRows:
     def result(self, job_id: str) -> Answered | None:
         """See JobStore."""
         row = self._open().execute("SELECT result FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return _ANSWERED.validate_python(json.loads(row["result"])) if row and row["result"] else None
+        return answered_of(row["result"]) if row and row["result"] else None
 
     def under_way(self) -> set[str]:
         """See JobStore."""
@@ -113,12 +106,15 @@ class JobRows:
         """See JobStore."""
         now = self._now()
         places = ", ".join("?" * len(models))
-        query = (
-            f"SELECT id FROM jobs WHERE model IN ({places})"  # noqa: S608  (question marks only)
-            " AND (status = 'queued' OR (status = 'running' AND lease_until < ?)) ORDER BY seq LIMIT 1"
-        )
+        query = f"SELECT id FROM jobs WHERE model IN ({places}) AND status = 'queued' ORDER BY seq LIMIT 1"  # noqa: S608
         with self._transaction() as db:
-            row = db.execute(query, (*models, now)).fetchone()
+            db.execute(
+                "UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL"
+                " WHERE status = 'running' AND lease_until < ?",
+                (now,),
+            )
+            self._prolong(db, owner, now + lease_s)
+            row = db.execute(query, tuple(models)).fetchone()
             if row is None:
                 return None
             db.execute(
@@ -126,14 +122,14 @@ class JobRows:
                 " started_at = coalesce(started_at, ?), attempted_at = ?, resumed_s = done_s WHERE id = ?",
                 (owner, now + lease_s, now, now, row["id"]),
             )
-            return _job(self._row(db, row["id"]))
+            return job_of(self._row(db, row["id"]))
 
     def renew(self, owner: str, lease_s: float) -> set[str]:
         """See JobStore."""
         with self._transaction() as db:
-            mine = "owner = ? AND status = 'running'"
-            db.execute(f"UPDATE jobs SET lease_until = ? WHERE {mine}", (self._now() + lease_s, owner))  # noqa: S608
-            return {job_id for (job_id,) in db.execute(f"SELECT id FROM jobs WHERE {mine}", (owner,))}  # noqa: S608
+            self._prolong(db, owner, self._now() + lease_s)
+            mine = db.execute("SELECT id FROM jobs WHERE owner = ? AND status = 'running'", (owner,))
+            return {job_id for (job_id,) in mine}
 
     def record(self, job: Job, findings: Findings) -> bool:
         """See JobStore."""
@@ -156,7 +152,7 @@ class JobRows:
         """See JobStore."""
         with self._transaction() as db:
             duration = answered.transcript.duration
-            result = json.dumps(_ANSWERED.dump_python(answered, mode="json"))
+            result = packed_answered(answered)
             changes = "done_s = :duration, duration_s = :duration, result = :result"
             if not self._end(db, job, JobStatus.FINISHED, ttl_s, changes, {"duration": duration, "result": result}):
                 return False
@@ -208,7 +204,7 @@ class JobRows:
             if row is None:
                 return None
             db.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (now + lease_s, row["id"]))
-            job = _job(self._row(db, row["job_id"]))
+            job = job_of(self._row(db, row["job_id"]))
             return Delivery(id=row["id"], job=job, url=row["url"], n_attempts=row["n_attempts"])
 
     def settle_delivery(self, delivery: Delivery, retry_in_s: float | None) -> None:
@@ -237,6 +233,9 @@ class JobRows:
             " SELECT 'msg_' || id, id, webhook_url, ? FROM jobs WHERE id = ? AND webhook_url IS NOT NULL",
             (self._now(), job_id),
         )
+
+    def _prolong(self, db: sqlite3.Connection, owner: str, until: float) -> None:
+        db.execute("UPDATE jobs SET lease_until = ? WHERE owner = ? AND status = 'running'", (until, owner))
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> sqlite3.Row:
         row: sqlite3.Row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -279,7 +278,7 @@ def _change(db: sqlite3.Connection, job: Job, changes: str, values: Mapping[str,
 
 
 def _write_segments(db: sqlite3.Connection, job_id: str, segments: Collection[Segment]) -> None:
-    rows = [(job_id, each.id, each.text, json.dumps(_SEGMENT.dump_python(each, mode="json"))) for each in segments]
+    rows = [(job_id, each.id, each.text, packed_segment(each)) for each in segments]
     db.executemany("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?)", rows)
 
 
@@ -291,30 +290,3 @@ def _forget(db: sqlite3.Connection, job_ids: Collection[str]) -> None:
             "UPDATE jobs SET is_expired = 1, result = NULL, fields = '[]', idempotency_key = NULL WHERE id = ?",
             (job_id,),
         )
-
-
-def _job(row: sqlite3.Row) -> Job:
-    return Job(
-        id=row["id"],
-        status=JobStatus(row["status"]),
-        model=row["model"],
-        fields=tuple((name, value) for name, value in json.loads(row["fields"])),
-        request_id=row["request_id"],
-        attempt=row["attempt"],
-        n_deaths=row["n_deaths"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        attempted_at=row["attempted_at"],
-        ended_at=row["ended_at"],
-        expires_at=row["expires_at"],
-        is_expired=bool(row["is_expired"]),
-        done_s=row["done_s"],
-        resumed_s=row["resumed_s"],
-        duration_s=row["duration_s"],
-        error=JobError(**json.loads(row["error"])) if row["error"] else None,
-    )
-
-
-def _reused() -> ApiError:
-    message = "Idempotency-Key: used before with another recording or other fields; take a new key for a new job"
-    return ApiError(422, "idempotency_key_reused", message, param="Idempotency-Key")

@@ -22,7 +22,7 @@ from server.audio_decoder import Decoder
 from server.errors import ApiError, api_error_of, internal_error
 from server.jobs.events import Bells
 from server.jobs.forms import form_of
-from server.jobs.storage import MediaFolder, storage_error
+from server.jobs.storage import Media, storage_error
 from server.jobs.store import Findings, Job, JobError, JobStore
 from server.messages import TranscribeWork
 from server.models import UNLOADED, Workers
@@ -55,7 +55,7 @@ class JobLimits:
 class JobTools:
     """Whatever works on a job."""
 
-    media: MediaFolder
+    media: Media
     decoder: Decoder
     workers: Workers
 
@@ -206,10 +206,11 @@ class JobRunner:
     @asynccontextmanager
     async def _prepared(self, job: Job, options: TranscribeOptions) -> AsyncIterator[TranscribeWork]:
         """The work of one attempt, with files that lie beside the recording for as long as it takes."""
+        recording = await asyncio.to_thread(self._media.fetch, job.id)
         await asyncio.to_thread(self._media.tidy, job.id)
         windows = self._media.windows_of(job.id, job.attempt)
         audio = await self._decoder.decode(
-            self._media.path_of(job.id), channels=options.channels, max_duration_s=self._limits.max_duration_s
+            recording, channels=options.channels, max_duration_s=self._limits.max_duration_s
         )
         try:
             known = json.dumps(dict(await self._store.windows(job.id)))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import uuid
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from server.audio_decoder import Decoder
@@ -16,10 +16,11 @@ from server.errors import ApiError
 from server.jobs.events import Bells
 from server.jobs.runner import JobLimits, JobRunner, JobTools
 from server.jobs.sqlite import SqliteJobStore
-from server.jobs.storage import MediaFolder, default_state_dir
-from server.jobs.store import Job, JobStore, NewJob
+from server.jobs.storage import Media, MediaFolder, default_state_dir
+from server.jobs.store import Job, JobStatus, JobStore, NewJob
 from server.jobs.webhooks import WebhookSender, webhook_destination
 from server.models import Workers
+from server.roles import Role
 from server.settings import Settings
 from server.uploads import Upload
 
@@ -28,6 +29,7 @@ __all__ = ["JobService", "JobTicket"]
 logger = logging.getLogger("auricle.jobs")
 
 TIDY_EVERY_S = 30.0
+LISTEN_AGAIN_S = 1.0
 KEEP_KNOWN_S = 86_400.0  # an expired job is known to have been there; longer than webhooks tell its state
 
 
@@ -44,11 +46,10 @@ class JobTicket:
 class JobService:
     """The jobs of one application."""
 
-    def __init__(self, settings: Settings, workers: Workers, decoder: Decoder) -> None:
-        folder = settings.state_dir or default_state_dir()
+    def __init__(self, settings: Settings, workers: Workers, decoder: Decoder, role: Role) -> None:
         secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-        self.store: JobStore = SqliteJobStore(folder / "jobs.sqlite3")
-        self.media = MediaFolder(folder / "media")
+        self.store = _store_of(settings)
+        self.media = _media_of(settings)
         self.bells = Bells()
         self._settings = settings
         self._allowed_hosts = settings.webhook_hosts
@@ -58,19 +59,21 @@ class JobService:
             max_running=settings.max_running_jobs, max_duration_s=settings.max_duration_s, ttl_s=settings.job_ttl
         )
         self._runner = JobRunner(self.store, tools, self.bells, limits, self._webhooks.wake)
-        self._tidying: asyncio.Task[None] | None = None
+        self._role = role
+        self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Go on with what waits."""
-        self._tidying = asyncio.create_task(self._tidy_for_ever())
-        self._runner.start()
+        self._loops = [asyncio.create_task(self._tidy_for_ever()), asyncio.create_task(self._listen_for_ever())]
+        if self._role.works_on_jobs:
+            self._runner.start()
         self._webhooks.start()
 
     async def stop(self) -> None:
         """Give back what is under way."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-            await asyncio.gather(self._tidying, return_exceptions=True)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
         await self._runner.stop()
         await self._webhooks.stop()
         await asyncio.to_thread(self.media.close)
@@ -101,8 +104,10 @@ class JobService:
         )
         try:
             job = await self.store.add(new)
-        except ApiError:
-            await asyncio.to_thread(self.media.drop, job_id)
+        except ApiError as error:
+            # Where the store broke off, the job may have been accepted all the same; what nobody needs is swept.
+            if error.code != "storage_unavailable":
+                await asyncio.to_thread(self.media.drop, job_id)
             raise
         if job.id != job_id:
             await asyncio.to_thread(self.media.drop, job_id)
@@ -124,12 +129,46 @@ class JobService:
                 await self._sweep()
             await asyncio.sleep(TIDY_EVERY_S)
 
+    async def _listen_for_ever(self) -> None:
+        """Wake whom it concerns that another process has changed a job."""
+        while True:
+            with suppress(ApiError):  # the store has logged it
+                async with aclosing(self.store.news()) as news:
+                    async for job_id, status in news:
+                        self._hear(job_id, status)
+                return
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    def _hear(self, job_id: str, status: JobStatus) -> None:
+        self.bells.ring(job_id)
+        if status is JobStatus.QUEUED:
+            self._runner.wake()
+        elif status is JobStatus.CANCELLED:
+            self._runner.abandon(job_id)
+
     async def _sweep(self) -> None:
         wanted = await self.store.under_way()
         try:
             await asyncio.to_thread(self.media.sweep, wanted)
         except OSError as error:
             logger.error("what is left over cannot be deleted: %s", error)
+
+
+def _store_of(settings: Settings) -> JobStore:
+    if settings.database_url is None:
+        return SqliteJobStore((settings.state_dir or default_state_dir()) / "jobs.sqlite3")
+    from server.jobs.postgres import PostgresJobStore  # an extra
+
+    return PostgresJobStore(settings.database_url.get_secret_value())
+
+
+def _media_of(settings: Settings) -> Media:
+    folder = MediaFolder((settings.state_dir or default_state_dir()) / "media")
+    if settings.media_url is None:
+        return folder
+    from server.jobs.shared_media import SharedMedia  # an extra
+
+    return SharedMedia(settings.media_url, folder)
 
 
 def _fingerprint(upload: Upload) -> str:

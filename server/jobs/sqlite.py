@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from asr.transcript import Segment
 from server.jobs.rows import JobRows
 from server.jobs.storage import storage_error
-from server.jobs.store import Delivery, Findings, Job, JobError, NewJob
+from server.jobs.store import Delivery, Findings, Job, JobError, JobStatus, NewJob
 from server.responses import Answered
 
 __all__ = ["SqliteJobStore"]
@@ -105,6 +105,11 @@ class SqliteJobStore:
     async def settle_delivery(self, delivery: Delivery, retry_in_s: float | None) -> None:
         """See JobStore."""
         await self._call(self._rows.settle_delivery, delivery, retry_in_s)
+
+    async def news(self) -> AsyncGenerator[tuple[str, JobStatus]]:
+        """See JobStore. SQLite tells nobody."""
+        return
+        yield
 
     async def close(self) -> None:
         """See JobStore."""

@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from server.errors import ApiError, insufficient_storage, storage_unavailable
 
-__all__ = ["MediaFolder", "default_state_dir", "make_folder", "storage_error"]
+__all__ = ["Media", "MediaFolder", "default_state_dir", "make_folder", "storage_error", "sync"]
 
 RECORDING, RECEIVING = "recording", "receiving-"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -46,8 +46,36 @@ def make_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+class Media(Protocol):
+    """The recordings of jobs. All methods block: call them in a thread. They raise OSError."""
+
+    def fetch(self, job_id: str) -> Path:
+        """The recording of a job, as a file of this host; there may be none of that name where it was lost."""
+
+    def windows_of(self, job_id: str, attempt: int) -> Path:
+        """The file that tells a worker which windows of a recording are known."""
+
+    def receiving(self) -> Path:
+        """A folder for uploads. Raises ApiError (507) when the disk is nearly full."""
+
+    def keep(self, upload: Path, job_id: str) -> None:
+        """Take over a received file, and come back when it is sure to be there after a power cut."""
+
+    def drop(self, job_id: str) -> None:
+        """Delete what there is of a job; what cannot be deleted now is swept later."""
+
+    def tidy(self, job_id: str) -> None:
+        """Delete what attempts at a job have left beside its recording: samples, and what was known of windows."""
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Delete what processes have left behind: recordings of no job under way, uploads that nobody receives."""
+
+    def close(self) -> None:
+        """Remove the folder for uploads."""
+
+
 class MediaFolder:
-    """The recordings of jobs, a folder for each. All methods block: call them in a thread. They raise OSError."""
+    """See ``Media``: on a disk of this host, a folder for each job."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,19 +84,16 @@ class MediaFolder:
         self._lock: BinaryIO | None = None
         self._opening = threading.Lock()
 
-    def path_of(self, job_id: str) -> Path:
-        """The recording of a job."""
+    def fetch(self, job_id: str) -> Path:
+        """See Media."""
         return self._path / job_id / RECORDING
 
     def windows_of(self, job_id: str, attempt: int) -> Path:
-        """The file that tells a worker which windows of a recording are known."""
+        """See Media."""
         return self._path / job_id / f"windows-{attempt}"
 
     def receiving(self) -> Path:
-        """A folder for uploads on the same disk; a lock says that its process lives.
-
-        Raises ApiError (507) when the disk is nearly full.
-        """
+        """See Media. On the same disk as the recordings; a lock says that its process lives."""
         make_folder(self._path)
         if shutil.disk_usage(self._path).free < MIN_FREE_BYTES:
             raise insufficient_storage()
@@ -79,26 +104,26 @@ class MediaFolder:
         return self._receiving
 
     def keep(self, upload: Path, job_id: str) -> None:
-        """Move a received file to its place, and come back when it is sure to be there after a power cut."""
-        place = self.path_of(job_id)
+        """See Media."""
+        place = self.fetch(job_id)
         make_folder(place.parent)
-        _sync(upload)
+        sync(upload)
         upload.rename(place)
-        _sync(place.parent)
-        _sync(self._path)
+        sync(place.parent)
+        sync(self._path)
 
     def drop(self, job_id: str) -> None:
-        """Delete what lies here of a job; what cannot be deleted now is swept later."""
+        """See Media."""
         shutil.rmtree(self._path / job_id, ignore_errors=True)
 
     def tidy(self, job_id: str) -> None:
-        """Delete what attempts at a job have left beside its recording: samples, and what was known of windows."""
-        for path in self.path_of(job_id).parent.iterdir():
+        """See Media."""
+        for path in self.fetch(job_id).parent.iterdir():
             if path.name != RECORDING:
                 path.unlink(missing_ok=True)
 
     def sweep(self, wanted: Collection[str]) -> None:
-        """Delete what processes have left behind: recordings of no job under way, uploads that nobody receives."""
+        """See Media."""
         if not self._path.is_dir():
             return
         for folder in self._path.iterdir():
@@ -111,7 +136,7 @@ class MediaFolder:
                     shutil.rmtree(folder)
 
     def close(self) -> None:
-        """Remove the folder for uploads."""
+        """See Media."""
         if self._lock is not None:
             shutil.rmtree(self._receiving, ignore_errors=True)
             self._lock.close()
@@ -137,7 +162,8 @@ def _is_abandoned(folder: Path) -> bool:
     return True
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Come back when a file's bytes, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,11 @@
 """What is known of jobs, and who may change it. In: plain values. Out: plain values. Knows no files and no processes.
 
-``JobStore`` is the seam: SQLite behind it on one host (``server.jobs.sqlite``), another database where hosts share the
-work. Whoever claims a job holds a lease and an attempt number; what comes with an older number changes nothing, so that
-a job ends exactly once however many processes believe that they work on it.
+``JobStore`` is the seam: SQLite behind it on one host (``server.jobs.sqlite``), PostgreSQL where hosts share the work
+(``server.jobs.postgres``). Whoever claims a job holds a lease and an attempt number; what comes with an older number
+changes nothing, so that a job ends exactly once however many processes believe that they work on it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -143,7 +143,11 @@ class JobStore(Protocol):
         """Ids of the jobs whose recording is needed."""
 
     async def claim(self, owner: str, models: Collection[str], lease_s: float) -> Job | None:
-        """The job that has waited longest for one of the models, or whose owner has let its lease run out."""
+        """The job that has waited longest for one of the models.
+
+        Jobs whose owner has let its lease run out wait again, in their old place; the claimer's own leases are
+        prolonged, since it lives.
+        """
 
     async def renew(self, owner: str, lease_s: float) -> set[str]:
         """Prolong the owner's leases; returns the ids of the jobs that it still holds."""
@@ -171,6 +175,12 @@ class JobStore(Protocol):
 
     async def settle_delivery(self, delivery: Delivery, retry_in_s: float | None) -> None:
         """Count an attempt; None: there will be no other."""
+
+    def news(self) -> AsyncGenerator[tuple[str, JobStatus]]:
+        """Jobs that anybody has changed, and what they are now, as it happens; ends where the store cannot tell.
+
+        Nothing depends on it: who waits for news looks now and then too.
+        """
 
     async def close(self) -> None:
         """Nothing is asked after it."""

@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.audio_context import short_context
+from asr.audio_context import bare_context, context_of, short_context
 from asr.features import N_FRAMES
+from asr.options import AudioContext
 
 FRAMES = st.integers(1, N_FRAMES)
 
@@ -23,3 +24,15 @@ def test_a_longer_window_gets_no_less(first, second):
 
 def test_the_measured_margin():
     assert [short_context(n) for n in (1, 600, 601, 1000, 1799, 1800)] == [1200, 1200, 1202, 1800, 3000, 3000]
+
+
+@given(FRAMES)
+def test_a_bare_window_is_even_and_a_second_at_least(n_frames):
+    padded_to = bare_context(n_frames)
+    assert padded_to % 2 == 0
+    assert 100 <= padded_to <= N_FRAMES
+    assert padded_to - n_frames <= 1 or padded_to == 100
+
+
+def test_what_each_context_hears_of_four_seconds():
+    assert [context_of(401, each) for each in AudioContext] == [1200, 3000, 402]

@@ -210,6 +210,13 @@ def test_tokens_beyond_the_vocabulary_are_refused(tiny, token):
     assert caught.value.param == "suppress_tokens"
 
 
+def test_a_model_that_was_not_trained_for_bare_windows_is_not_asked_to_hear_them(tiny):
+    with pytest.raises(InvalidOptionError, match="context: got 'fit', but this model was never trained to hear"):
+        tiny.transcribe(waveform(noise(1)), replace(TINY, context=AudioContext.FIT))
+    with pytest.raises(InvalidOptionError, match="context: got 'fit'"):
+        tiny.detect_language(waveform(noise(1)), context=AudioContext.FIT)
+
+
 @pytest.mark.usefixtures("voice")
 def test_suppressed_tokens_never_appear(tiny):
     def tokens(*suppressed: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""A decoder that takes its process with it, as native code does. Imported by name in the process that dies."""
+"""What takes a process with it: a decoder, as native code does, and a system. Imported by name in the one that dies."""
 
 import os
 import signal
@@ -22,3 +22,11 @@ def screen_with_a_decoder_that_dies(number: int, folder: RunFolder, recipe: Reci
 
     with mock.patch.object(AudioReader, "read", read_or_die):
         return screen_chunk(number, folder, recipe)
+
+
+def screen_where_memory_is_short(number: int, folder: RunFolder, recipe: Recipe) -> ChunkSummary:
+    """At the second chunk the system kills the process that waits for this one."""
+    if number == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
+    return screen_chunk(number, folder, recipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deadly_decoding import screen_with_a_decoder_that_dies
+from deadly_decoding import screen_where_memory_is_short, screen_with_a_decoder_that_dies
 from heap_making import InThisProcess, Silent, contents, make_heap, write_audio
 
 from data_pipeline import running
@@ -70,6 +70,17 @@ def test_a_decoder_that_dies_costs_its_recording_alone(tmp_path: Path, monkeypat
     drops = {line["record"]: (line["stage"], line["reason"]) for line in read_lines(folder / "drops.jsonl")}
     assert drops["talks/deadly.wav"] == ("audio", "decoder_died")
     assert {line["record"] for line in read_lines(folder / "manifest.jsonl")} >= {"talks/copy.wav", "talks/talk1.flac"}
+
+
+def test_a_process_that_the_system_kills_ends_the_step_and_the_others_go_on(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(running, "screen_chunk", screen_where_memory_is_short)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    with pytest.raises(PipelineError, match=r"screening: a process was ended by SIGKILL.*--resume"):
+        run(recipe, tmp_path, LocalExecutor(2))
+    (folder,) = tmp_path.iterdir()
+    assert {path.stem for path in (folder / "screened").iterdir()} == {"00000", "00002"}
 
 
 def test_a_chunk_that_fails_is_named_and_the_rest_is_done(recipe: Path, tmp_path: Path):

@@ -34,9 +34,9 @@ def test_containers_are_fenced_in(name):
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["mem_limit"]
     assert service["pids_limit"]
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
     tag = service["image"].partition(":")[2]
-    assert re.match(r"v?\d+\.\d+\.\d+", tag), f"{service['image']} is not pinned"
+    assert re.match(r"v?\d+\.\d+(\.\d+|-\w+)", tag), f"{service['image']} is not pinned"
 
 
 def test_what_is_mounted_is_there():
@@ -50,6 +50,7 @@ def test_what_is_mounted_is_there():
 def test_a_plain_up_starts_the_service_alone():
     assert [name for name, service in SERVICES.items() if "profiles" not in service] == ["auricle"]
     assert {profile for service in SERVICES.values() for profile in service.get("profiles", ())} == {
+        "cluster",
         "gpu",
         "observability",
     }
@@ -60,3 +61,27 @@ def test_every_setting_is_passed_on_but_those_that_the_image_decides(name):
     decided = {"host", "port", "spool_dir", "state_dir"}
     wanted = {f"AURICLE_{field.upper()}" for field in Settings.model_fields if field not in decided}
     assert SERVICES[name]["environment"] == dict.fromkeys(wanted)
+
+
+def test_the_cluster_is_two_apis_and_two_workers_that_share_database_and_recordings():
+    hosts = {name: service for name, service in SERVICES.items() if name.startswith(("api-", "worker-"))}
+    assert {name: service["command"] for name, service in hosts.items()} == {
+        "api-1": ["auricle-serve", "api"],
+        "api-2": ["auricle-serve", "api"],
+        "worker-1": ["auricle-serve", "worker"],
+        "worker-2": ["auricle-serve", "worker"],
+    }
+    places = {"AURICLE_DATABASE_URL", "AURICLE_MEDIA_URL", "AURICLE_STATE_DIR"}
+    for service in hosts.values():
+        environment = service["environment"]
+        assert environment.keys() == SERVICES["auricle"]["environment"].keys() | {"AURICLE_STATE_DIR"}
+        assert {name for name, value in environment.items() if value is not None} == places
+        folder = environment["AURICLE_MEDIA_URL"].removeprefix("file://")
+        assert f"media:{folder}" in service["volumes"]
+        for name in ("Dockerfile", "Dockerfile.cuda"):  # a volume has the owner of what the image has in its place
+            assert f" {folder}" in (COMPOSE.parent / name).read_text()
+        assert "state:/var/lib/auricle/state" not in service["volumes"]
+        given = "${POSTGRES_PASSWORD:-auricle}"
+        assert environment["AURICLE_DATABASE_URL"] == f"postgresql://auricle:{given}@postgres/auricle"
+        assert SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"] == given
+    assert "ports" not in SERVICES["postgres"]

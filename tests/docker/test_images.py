@@ -53,7 +53,7 @@ def test_the_version_is_the_package_s():
     for path in DOCKERFILES:
         assert f'org.opencontainers.image.version="{version}"' in path.read_text()
     compose = (DOCKER / "compose.yaml").read_text()
-    assert re.findall(r"image: auricle:(\S+)", compose) == [version, f"{version}-cuda"]
+    assert set(re.findall(r"image: auricle:(\S+)", compose)) == {version, f"{version}-cuda"}
 
 
 def test_requirements_are_what_was_measured_with_each_with_its_digest():
@@ -74,6 +74,7 @@ def test_the_service_s_requirements_are_complete_and_know_no_cuda():
     assert not {name for name in installed if name.startswith(("nvidia", "cuda", "triton"))}
     assert set(pins(REQUIREMENTS / "torch-cpu.txt")) == {"torch"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["tracing"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["tracing"] + extras["cluster"]
     names = {re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", entry)[0]).lower() for entry in wanted}
     assert names - installed == {"torch"}, "run `make requirements`"

@@ -11,10 +11,21 @@ from fastapi.testclient import TestClient
 # Worker processes inherit sys.path, and find the stubs by this name; tests/ has no packages.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from postgres_server import NO_POSTGRES, PostgresServer, postgres_programs, running_postgres
 from service_fakes import FakeDecoder, FakeWorkers
 
 from server.app import create_app
 from server.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests; each takes a schema of its own, and none stops it."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip(NO_POSTGRES)
+    with running_postgres(programs) as server:
+        yield server
 
 
 @pytest.fixture

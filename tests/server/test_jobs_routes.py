@@ -545,7 +545,7 @@ def test_a_full_disk_is_a_507_and_comes_back(
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "_sync", no_room)
+        patch.setattr(storage, "sync", no_room)
         refused = post(client)
         assert code(refused) == (507, "insufficient_storage")
         assert "retry-after" in refused.headers

@@ -1,4 +1,6 @@
-"""The job store against a model of it, over crashes and stale claims; and what SQLite has to be told."""
+"""Job stores, SQLite's and PostgreSQL's, against one model of them, over crashes and stale claims; and what each has to
+be told.
+"""
 
 import asyncio
 import sqlite3
@@ -7,16 +9,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
+import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from postgres_server import PostgresServer
 from service_fakes import MODEL, SEGMENTS, make_evidence, make_transcript
+from store_benches import BEGINNING, Bench, PostgresBench, SqliteBench
 
 from asr.transcript import Progress
 from server.errors import ApiError
-from server.jobs.rows import JobRows
+from server.jobs.postgres import PostgresJobStore
 from server.jobs.sqlite import SqliteJobStore
 from server.jobs.store import Findings, Job, JobError, JobStatus, NewJob
 from server.responses import Answered
@@ -24,14 +37,6 @@ from server.responses import Answered
 LEASE_S, TTL_S = 10.0, 100.0
 ERROR = JobError(status=422, code="undecodable_audio", message="no frame", param=None)
 ANSWERED = Answered(transcript=make_transcript(), model=MODEL, request_id="r", queue_s=0.5)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def new_job(number: int, *, key: str | None = None, webhook: bool = True) -> NewJob:
@@ -53,6 +58,7 @@ class Expected:
     status: JobStatus = JobStatus.QUEUED
     attempt: int = 0
     n_deaths: int = 0
+    owner: str = ""
     lease_until: float = 0.0
     windows: set[str] = field(default_factory=set)
     expires_at: float = float("inf")
@@ -61,17 +67,18 @@ class Expected:
 class StoreMachine(RuleBasedStateMachine):
     claims = Bundle("claims")
 
+    def make_bench(self) -> Bench:
+        raise NotImplementedError
+
     @initialize()
     def open(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.clock = Clock()
-        self.rows = JobRows(Path(self.folder.name) / "jobs.sqlite3", self.clock)
+        self.bench = self.make_bench()
+        self.now = BEGINNING
         self.jobs: dict[str, Expected] = {}
 
     def teardown(self) -> None:
-        if hasattr(self, "folder"):
-            self.rows.close()
-            self.folder.cleanup()
+        if hasattr(self, "bench"):
+            self.bench.close()
 
     def holds(self, claim: Job) -> bool:
         job = self.jobs[claim.id]
@@ -79,27 +86,33 @@ class StoreMachine(RuleBasedStateMachine):
 
     def ended(self, claim: Job, status: JobStatus) -> None:
         job = self.jobs[claim.id]
-        job.status, job.windows, job.expires_at = status, set(), self.clock.now + TTL_S
+        job.status, job.windows, job.expires_at = status, set(), self.now + TTL_S
+
+    def prolonged(self, owner: str) -> set[str]:
+        mine = {name for name, job in self.jobs.items() if job.status is JobStatus.RUNNING and job.owner == owner}
+        for name in mine:
+            self.jobs[name].lease_until = self.now + LEASE_S
+        return mine
 
     @rule()
     def add(self) -> None:
         name = f"job_{len(self.jobs)}"
-        assert self.rows.add(new_job(len(self.jobs))).status is JobStatus.QUEUED
+        assert self.bench.run(self.bench.store.add(new_job(len(self.jobs)))).status is JobStatus.QUEUED
         self.jobs[name] = Expected()
 
     @rule(target=claims, owner=st.sampled_from(["a", "b"]))
     def claim(self, owner: str) -> Job | None:
-        now = self.clock.now
-        free = [
-            name
-            for name, job in self.jobs.items()
-            if job.status is JobStatus.QUEUED or (job.status is JobStatus.RUNNING and job.lease_until < now)
-        ]
-        claimed = self.rows.claim(owner, ["base"], LEASE_S)
+        for job in self.jobs.values():
+            if job.status is JobStatus.RUNNING and job.lease_until < self.now:
+                job.status = JobStatus.QUEUED
+        self.prolonged(owner)
+        free = [name for name, job in self.jobs.items() if job.status is JobStatus.QUEUED]
+        claimed = self.bench.run(self.bench.store.claim(owner, ["base"], LEASE_S))
         assert (claimed.id if claimed else None) == (free[0] if free else None)
         if claimed:
             job = self.jobs[claimed.id]
-            job.status, job.attempt, job.lease_until = JobStatus.RUNNING, job.attempt + 1, now + LEASE_S
+            job.status, job.attempt, job.owner = JobStatus.RUNNING, job.attempt + 1, owner
+            job.lease_until = self.now + LEASE_S
             assert claimed.attempt == job.attempt
         return claimed
 
@@ -110,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
         found = Findings(
             windows={key: key}, segments=[SEGMENTS[0]], progress=Progress(done=claim.attempt, duration=9.0)
         )
-        assert self.rows.record(claim, found) == self.holds(claim)
+        assert self.bench.run(self.bench.store.record(claim, found)) == self.holds(claim)
         if self.holds(claim):
             self.jobs[claim.id].windows.add(key)
             self.jobs[claim.id].n_deaths = 0
@@ -118,21 +131,21 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(claim=claims)
     def finish(self, claim: Job | None) -> None:
         if claim is not None:
-            assert self.rows.finish(claim, ANSWERED, TTL_S) == self.holds(claim)
+            assert self.bench.run(self.bench.store.finish(claim, ANSWERED, TTL_S)) == self.holds(claim)
             if self.holds(claim):
                 self.ended(claim, JobStatus.FINISHED)
 
     @rule(claim=claims)
     def fail(self, claim: Job | None) -> None:
         if claim is not None:
-            assert self.rows.fail(claim, ERROR, TTL_S) == self.holds(claim)
+            assert self.bench.run(self.bench.store.fail(claim, ERROR, TTL_S)) == self.holds(claim)
             if self.holds(claim):
                 self.ended(claim, JobStatus.FAILED)
 
     @rule(claim=claims, died=st.booleans())
     def give_back(self, claim: Job | None, died: bool) -> None:
         if claim is not None:
-            assert self.rows.give_back(claim, int(died)) == self.holds(claim)
+            assert self.bench.run(self.bench.store.give_back(claim, died=died)) == self.holds(claim)
             if self.holds(claim):
                 self.jobs[claim.id].status = JobStatus.QUEUED
                 self.jobs[claim.id].n_deaths += died
@@ -141,53 +154,88 @@ class StoreMachine(RuleBasedStateMachine):
     def cancel(self, claim: Job | None) -> None:
         if claim is None:
             return
-        self.rows.cancel(claim.id, TTL_S)
+        self.bench.run(self.bench.store.cancel(claim.id, TTL_S))
         job = self.jobs[claim.id]
         if job.status.is_final:
-            job.expires_at = min(job.expires_at, self.clock.now)
+            job.expires_at = min(job.expires_at, self.now)
         else:
             self.ended(claim, JobStatus.CANCELLED)
 
     @rule(owner=st.sampled_from(["a", "b"]))
     def renew(self, owner: str) -> None:
-        for name in self.rows.renew(owner, LEASE_S):
-            self.jobs[name].lease_until = self.clock.now + LEASE_S
+        assert self.bench.run(self.bench.store.renew(owner, LEASE_S)) == self.prolonged(owner)
 
     @rule(seconds=st.sampled_from([1.0, LEASE_S + 1]))
     def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
+        self.bench.wait(seconds)
+        self.now += seconds
 
     @rule()
     def crash(self) -> None:
-        self.rows.close()
+        self.bench.reopen()
 
     @rule()
     def expire(self) -> None:
-        self.rows.expire(1e9)
+        self.bench.run(self.bench.store.expire(1e9))
 
     @invariant()
     def agrees(self) -> None:
-        for name, expected in getattr(self, "jobs", {}).items():
-            job = self.rows.get(name)
+        if hasattr(self, "bench"):
+            self.bench.run(self.check())
+
+    async def check(self) -> None:
+        store, waiting = self.bench.store, 0
+        for name, expected in self.jobs.items():
+            job = await store.get(name)
             assert job is not None
             assert (job.status, job.attempt, job.n_deaths) == (expected.status, expected.attempt, expected.n_deaths)
-            assert self.rows.windows(name).keys() == expected.windows
-            assert (self.rows.result(name) is not None) == (
-                expected.status is JobStatus.FINISHED and not job.is_expired
-            )
-            assert not job.is_expired or expected.expires_at <= self.clock.now
+            waiting += expected.status is JobStatus.QUEUED
+            assert await store.queue_position(name) == (waiting if expected.status is JobStatus.QUEUED else None)
+            assert (await store.windows(name)).keys() == expected.windows
+            is_kept = expected.status is JobStatus.FINISHED and not job.is_expired
+            assert (await store.result(name) is not None) == is_kept
+            assert not job.is_expired or expected.expires_at <= self.now
+        assert await store.under_way() == {name for name, job in self.jobs.items() if not job.status.is_final}
 
     @invariant()
     def one_webhook_for_each_end(self) -> None:
-        if not getattr(self, "jobs", {}):
-            return
-        with sqlite3.connect(Path(self.folder.name) / "jobs.sqlite3") as db:
-            told = [name for (name,) in db.execute("SELECT job_id FROM deliveries ORDER BY job_id")]
-        assert told == sorted(name for name, job in self.jobs.items() if job.status.is_final)
+        if getattr(self, "jobs", {}):
+            told = self.bench.deliveries()
+            assert told == sorted(name for name, job in self.jobs.items() if job.status.is_final)
 
 
-TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = hypothesis_settings(max_examples=40, stateful_step_count=30, deadline=None)
+class SqliteMachine(StoreMachine):
+    def make_bench(self) -> Bench:
+        self.folder = TemporaryDirectory()
+        return SqliteBench(Path(self.folder.name) / "jobs.sqlite3")
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
+TestSqliteMachine = SqliteMachine.TestCase
+TestSqliteMachine.settings = hypothesis_settings(max_examples=20, stateful_step_count=30, deadline=None)
+
+
+class PostgresMachine(StoreMachine):
+    server: ClassVar[PostgresServer]
+
+    def make_bench(self) -> Bench:
+        return PostgresBench(self.server)
+
+    @invariant()
+    def the_queue_knows_whatever_is_under_way(self) -> None:
+        if getattr(self, "jobs", {}):
+            assert isinstance(self.bench, PostgresBench)
+            assert self.bench.waiting() == sum(not job.status.is_final for job in self.jobs.values())
+
+
+def test_postgres_machine(postgres: PostgresServer) -> None:
+    PostgresMachine.server = postgres
+    settings = hypothesis_settings(max_examples=6, stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(PostgresMachine, settings=settings)
 
 
 @pytest.fixture
@@ -195,100 +243,195 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "jobs.sqlite3"
 
 
-@pytest.fixture
-def rows(path: Path) -> Iterator[JobRows]:
-    rows = JobRows(path, Clock())
-    yield rows
-    rows.close()
+@pytest.fixture(params=["sqlite", "postgres"])
+def bench(request: pytest.FixtureRequest, path: Path) -> Iterator[Bench]:
+    is_sqlite = request.param == "sqlite"
+    bench: Bench = SqliteBench(path) if is_sqlite else PostgresBench(request.getfixturevalue("postgres"))
+    yield bench
+    bench.close()
 
 
-def claimed(rows: JobRows, number: int = 1) -> Job:
-    rows.add(new_job(number))
-    job = rows.claim("a", ["base"], LEASE_S)
+async def claimed(bench: Bench, number: int = 1) -> Job:
+    await bench.store.add(new_job(number))
+    job = await bench.store.claim("a", ["base"], LEASE_S)
     assert job is not None
     return job
 
 
-def test_a_transcript_comes_back_as_it_was(rows: JobRows) -> None:
+def test_a_transcript_comes_back_as_it_was(bench: Bench) -> None:
     evidence = make_evidence()
-    first = replace(evidence.segments[0], avg_logprob=-float("inf"), no_speech_prob=0.1 + 0.2, text=" \u2028ö")
+    first = replace(evidence.segments[0], avg_logprob=-float("inf"), no_speech_prob=0.1 + 0.2, text=" \u2028ö\0")
     answered = replace(ANSWERED, transcript=replace(evidence, segments=(first, *evidence.segments[1:])))
-    job = claimed(rows)
-    assert rows.finish(job, answered, TTL_S)
-    assert rows.result(job.id) == answered
-    assert rows.segments(job.id, -1) == list(answered.transcript.segments)
-    assert rows.segments(job.id, 0) == list(answered.transcript.segments[1:])
+
+    async def go() -> None:
+        job = await claimed(bench)
+        assert await bench.store.finish(job, answered, TTL_S)
+        assert await bench.store.result(job.id) == answered
+        assert await bench.store.segments(job.id, -1) == list(answered.transcript.segments)
+        assert await bench.store.segments(job.id, 0) == list(answered.transcript.segments[1:])
+        assert await bench.store.text(job.id) == "".join(each.text for each in answered.transcript.segments).strip()
+
+    bench.run(go())
 
 
-def test_progress_never_goes_back(rows: JobRows) -> None:
-    job = claimed(rows)
-    for done in (30.0, 0.0, 60.0, 10.0):
-        rows.record(job, Findings(progress=Progress(done=done, duration=90.0)))
-    known = rows.get(job.id)
-    assert known is not None
-    assert (known.done_s, known.duration_s) == (60.0, 90.0)
+def test_a_job_is_what_was_sent(bench: Bench) -> None:
+    new = replace(new_job(1), fields=(("prompt", "ö\0\ud800"), ("prompt", "twice")), model="m" * 200)
+
+    async def go() -> None:
+        await bench.store.add(new)
+        job = await bench.store.claim("a", ["base", new.model], LEASE_S)
+        assert job is not None
+        assert (job.fields, job.model, job.created_at, job.started_at) == (
+            new.fields,
+            new.model,
+            BEGINNING,
+            BEGINNING,
+        )
+        assert await bench.store.fail(job, ERROR, TTL_S)
+        job = await bench.store.get("job_1")
+        assert job is not None
+        assert (job.error, job.expires_at) == (ERROR, BEGINNING + TTL_S)
+        assert await bench.store.get("job_2") is None
+        await bench.store.cancel("job_1", TTL_S)
+        await bench.store.cancel("job_1", TTL_S)
+
+    bench.run(go())
 
 
-def test_only_jobs_of_the_served_models_are_claimed(rows: JobRows) -> None:
-    rows.add(replace(new_job(1), model="tiny.en"))
-    assert rows.claim("a", ["base"], LEASE_S) is None
-    assert rows.claim("a", ["base", "tiny.en"], LEASE_S) is not None
+def test_progress_never_goes_back(bench: Bench) -> None:
+    async def go() -> None:
+        job = await claimed(bench)
+        for done in (30.0, 0.0, 60.0, 10.0):
+            await bench.store.record(job, Findings(progress=Progress(done=done, duration=90.0)))
+        await bench.store.record(job, Findings(windows={"k": "v"}))
+        known = await bench.store.get(job.id)
+        assert known is not None
+        assert (known.done_s, known.duration_s) == (60.0, 90.0)
+
+    bench.run(go())
 
 
-def test_a_delivery_comes_again_until_it_is_settled(path: Path) -> None:
-    clock = Clock()
-    rows = JobRows(path, clock)
-    job = claimed(rows)
-    assert rows.claim_delivery(60) is None
-    rows.finish(job, ANSWERED, TTL_S)
-    delivery = rows.claim_delivery(60)
+def test_only_jobs_of_the_served_models_are_claimed(bench: Bench) -> None:
+    async def go() -> None:
+        await bench.store.add(replace(new_job(1), model="tiny.en"))
+        assert await bench.store.claim("a", ["base"], LEASE_S) is None
+        assert await bench.store.claim("a", ["base", "tiny.en"], LEASE_S) is not None
+
+    bench.run(go())
+
+
+def test_one_key_is_one_job(bench: Bench) -> None:
+    async def go() -> None:
+        first, second = bench.store, bench.another()
+        await first.add(new_job(0))  # the tables are there
+        sent = [(first if number % 2 else second).add(new_job(number, key="k")) for number in range(1, 9)]
+        [name] = {job.id for job in await asyncio.gather(*sent)}
+        with pytest.raises(ApiError) as refused:
+            await first.add(replace(new_job(9, key="k"), fingerprint="other"))
+        assert (refused.value.status, refused.value.code) == (422, "idempotency_key_reused")
+        assert await first.under_way() == {"job_0", name}
+
+    bench.run(go())
+
+
+def test_a_delivery_comes_again_until_it_is_settled(bench: Bench) -> None:
+    job = bench.run(claimed(bench))
+    assert bench.run(bench.store.claim_delivery(60)) is None
+    bench.run(bench.store.finish(job, ANSWERED, TTL_S))
+    delivery = bench.run(bench.store.claim_delivery(60))
     assert delivery is not None
     assert (delivery.id, delivery.url, delivery.n_attempts) == ("msg_job_1", "https://example.org", 0)
-    assert rows.claim_delivery(60) is None  # somebody is at it
-    clock.now += 61  # who has died
-    assert rows.claim_delivery(60) is not None
-    rows.settle_delivery(delivery, 5.0)
-    rows.close()
-    clock.now += 6
-    again = rows.claim_delivery(60)
+    assert bench.run(bench.store.claim_delivery(60)) is None  # somebody is at it
+    bench.wait(61)  # who has died
+    assert bench.run(bench.store.claim_delivery(60)) is not None
+    bench.run(bench.store.settle_delivery(delivery, 5.0))
+    bench.reopen()
+    bench.wait(6)
+    again = bench.run(bench.store.claim_delivery(60))
     assert again is not None
     assert again.n_attempts == 1
-    rows.settle_delivery(again, None)
-    clock.now += 1e6
-    assert rows.claim_delivery(60) is None
-    rows.close()
+    bench.run(bench.store.settle_delivery(again, None))
+    bench.wait(1e6)
+    assert bench.run(bench.store.claim_delivery(60)) is None
 
 
-def test_what_is_long_past_is_not_even_known(path: Path) -> None:
-    clock = Clock()
-    rows = JobRows(path, clock)
-    rows.finish(claimed(rows), ANSWERED, TTL_S)
-    clock.now += TTL_S + 1
-    rows.expire(50.0)
-    known = rows.get("job_1")
+def test_what_is_long_past_is_not_even_known(bench: Bench) -> None:
+    bench.run(bench.store.finish(bench.run(claimed(bench)), ANSWERED, TTL_S))
+    bench.wait(TTL_S + 1)
+    bench.run(bench.store.expire(50.0))
+    known = bench.run(bench.store.get("job_1"))
     assert known is not None
     assert (known.is_expired, known.fields, known.status) == (True, (), JobStatus.FINISHED)
-    clock.now += 50
-    rows.expire(50.0)
-    assert rows.get("job_1") is None
-    rows.close()
+    bench.wait(50)
+    bench.run(bench.store.expire(50.0))
+    assert bench.run(bench.store.get("job_1")) is None
 
 
-def test_the_file_is_private_synced_and_versioned(rows: JobRows, path: Path) -> None:
-    rows.add(new_job(1))
+def test_an_owner_that_was_long_silent_claims_again(bench: Bench) -> None:
+    bench.run(claimed(bench))
+    bench.wait(100_000)
+    bench.run(bench.store.expire(1.0))  # forgets who is silent
+
+    async def claim() -> Job | None:
+        try:
+            return await bench.store.claim("a", ["base"], LEASE_S)
+        except ApiError:  # the store has learnt that it is to be known anew
+            return await bench.store.claim("a", ["base"], LEASE_S)
+
+    job = bench.run(claim())
+    assert job is not None
+    assert (job.id, job.attempt) == ("job_1", 2)
+
+
+def test_two_processes_may_share_a_store(bench: Bench) -> None:
+    async def go() -> None:
+        first, second = bench.store, bench.another()
+        for number in range(4):
+            await (first if number % 2 else second).add(new_job(number))
+        claims = [await store.claim("x", ["base"], LEASE_S) for store in (first, second, first, second)]
+        assert [claim.id if claim else None for claim in claims] == ["job_0", "job_1", "job_2", "job_3"]
+
+    bench.run(go())
+
+
+def test_claims_at_one_moment_are_of_different_jobs(bench: Bench) -> None:
+    async def go() -> None:
+        stores = [bench.store, bench.another()]
+        await stores[0].add(new_job(0))
+        assert await stores[0].claim("dead", ["base"], LEASE_S)
+        bench.wait(LEASE_S + 1)  # all of them find the job of one that has died, too
+        for number in range(1, 20):
+            await stores[0].add(new_job(number))
+        claims = await asyncio.gather(
+            *(stores[number % 2].claim(f"owner-{number}", ["base"], LEASE_S) for number in range(20))
+        )
+        names = [claim.id for claim in claims if claim]
+        assert len(names) == len(set(names))
+        while claim := await stores[1].claim("rest", ["base"], LEASE_S):
+            names.append(claim.id)
+        assert sorted(names) == sorted(f"job_{number}" for number in range(20))
+
+    bench.run(go())
+
+
+def test_the_file_is_private_synced_and_versioned(path: Path) -> None:
+    bench = SqliteBench(path)
+    bench.run(bench.store.add(new_job(1)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    db = rows._open()
+    db = bench.store._rows._open()
     assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "user_version")] == [
         "wal",
         2,
         1,
     ]
+    bench.close()
 
 
-def test_a_file_of_a_newer_version_is_left_alone(rows: JobRows, path: Path) -> None:
-    rows.add(new_job(1))
-    rows.close()
+def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    bench = SqliteBench(path)
+    bench.run(bench.store.add(new_job(1)))
+    bench.close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
 
@@ -320,11 +463,49 @@ def test_a_full_database_is_a_507_and_recovers(path: Path) -> None:
     asyncio.run(fill())
 
 
-def test_two_processes_may_share_a_store(path: Path) -> None:
-    first, second = JobRows(path, Clock()), JobRows(path, Clock())
-    for number in range(4):
-        (first if number % 2 else second).add(new_job(number))
-    claims = [rows.claim("x", ["base"], LEASE_S) for rows in (first, second, first, second)]
-    assert [claim.id if claim else None for claim in claims] == ["job_0", "job_1", "job_2", "job_3"]
-    first.close()
-    second.close()
+def test_tables_of_a_newer_version_are_left_alone(postgres: PostgresServer) -> None:
+    bench = PostgresBench(postgres)
+    bench.run(bench.store.add(new_job(1)))
+    with psycopg.connect(bench.url) as db:
+        db.execute("UPDATE auricle_schema SET version = 99")
+    bench.reopen()
+    with pytest.raises(ApiError) as refused:
+        bench.run(bench.store.get("job_1"))
+    assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
+    bench.close()
+
+
+def test_tables_are_made_once_and_brought_up_to_date(postgres: PostgresServer) -> None:
+    bench = PostgresBench(postgres)
+
+    async def go() -> None:  # several hosts start at once
+        stores = [bench.store, *(bench.another() for _ in range(3))]
+        await asyncio.gather(*(store.add(new_job(number)) for number, store in enumerate(stores)))
+        assert len(await stores[0].under_way()) == 4
+
+    bench.run(go())
+    with psycopg.connect(bench.url) as db:  # as if this version of procrastinate's last step were new
+        [(_, step)] = db.execute("SELECT version, queue FROM auricle_schema").fetchall()
+        db.execute("UPDATE auricle_schema SET queue = '03.04.00_01_pre_add_retry_failed_job_procedure.sql'")
+        db.execute(
+            "CREATE FUNCTION procrastinate_retry_job_v1(bigint, timestamptz, integer, varchar, integer)"
+            " RETURNS void LANGUAGE SQL AS ''"
+        )
+    bench.reopen()
+    bench.run(bench.store.get("job_1"))
+    with psycopg.connect(bench.url) as db:
+        assert db.execute("SELECT queue FROM auricle_schema").fetchall() == [(step,)]
+    bench.close()
+
+
+def test_a_database_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.jobs.postgres_connection.PATIENCE_S", 0.3)
+
+    async def ask() -> None:
+        store = PostgresJobStore("postgresql://auricle@127.0.0.1:1/none")
+        with pytest.raises(ApiError) as refused:
+            await store.get("job_1")
+        assert (refused.value.status, refused.value.code) == (503, "storage_unavailable")
+        await store.close()
+
+    asyncio.run(ask())

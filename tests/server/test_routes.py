@@ -433,6 +433,7 @@ def test_the_documentation_lets_a_person_try_it(client: TestClient) -> None:
         "json", "verbose_json", "text", "srt", "vtt", "tsv", "lrc",
     ]  # fmt: skip
     assert form["properties"]["plan"]["enum"] == ["sequential", "parallel", "hybrid"]
+    assert form["properties"]["context"]["enum"] == ["auto", "exact", "fit"]
     assert form["properties"]["clip_timestamps"]["type"] == "string"
     assert form["properties"]["hotwords"]["type"] == "array"
     detection = paths["/detect-language"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]

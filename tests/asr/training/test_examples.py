@@ -18,7 +18,7 @@ from asr.training.augmentation import NoiseFolder, at_speed, draw_speed, spec_au
 from asr.training.bpe_dropout import BpeDropout
 from asr.training.examples import ExampleMaker, TrainingExample
 from asr.training.loader import BatchPlan, Loader, collate
-from asr.training.options import Augmentation
+from asr.training.options import Augmentation, Heard
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.targets import IGNORED
 
@@ -57,6 +57,17 @@ def test_a_short_example_is_heard_as_inference_hears_it(maker):
     assert torch.equal(exact, torch.nn.functional.pad(mel.window(0, 250), (0, N_FRAMES - 250)))
     auto = maker(context=AudioContext.AUTO).make(example_of(2.5), 0).mel_FT
     assert torch.equal(auto, mel.followed_by_silence(0, 250, 1200))
+
+
+@pytest.mark.parametrize("varied", [{}, {"spec_augment": True}])
+def test_a_teacher_hears_the_same_with_all_thirty_seconds(maker, varied):
+    taught = maker(context=Heard.FIT, **varied).make(example_of(2.51), 0, has_teacher=True)
+    assert (taught.mel_FT.shape, taught.full_FT.shape) == ((80, 252), (80, N_FRAMES))
+    assert torch.equal(taught.full_FT[:, :251], taught.mel_FT[:, :251])
+    assert not taught.full_FT[:, 251:].any()
+    alone = maker(context=Heard.FIT, **varied).make(example_of(2.51), 0)
+    assert torch.equal(alone.mel_FT, taught.mel_FT)
+    assert alone.full_FT is None
 
 
 @pytest.mark.parametrize(("use_timestamps", "n_heard"), [(True, 300), (False, 200)])
@@ -220,6 +231,20 @@ def test_any_example_of_any_shard(tmp_path, tones):
     moved = tmp_path / "moved.tar"
     moved.write_bytes(tones.read_bytes())
     assert ShardIndex([moved]).digest == ShardIndex([tones]).digest
+
+
+def test_some_of_the_examples_alone(tmp_path):
+    rows = [
+        (f"{language}-{task}", speech(1.0), fields_of("hello", 1.0, language=language, task=task))
+        for language in ("de", "es", "fr")
+        for task in ("transcribe", "translate")
+    ]
+    shard = write_shard(tmp_path / "six.tar", rows)
+    index = ShardIndex([shard], only=("language=de,fr", "task=translate"))
+    assert [example.key for example in index] == ["de-translate", "fr-translate"]
+    assert index.audio_s == 2.0
+    with pytest.raises(TrainingError, match="only: got no example with language=pt, expected FIELD=VALUES as the"):
+        ShardIndex([shard], only=("task=translate", "language=pt"))
 
 
 def test_folders_stand_for_their_shards(tmp_path):

@@ -1,6 +1,7 @@
 """Teacher forcing is the decoder that transcribes; what is frozen, dropped or adapted is as it should be."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from asr.training.lora import LoraLinear, adapt, merged
 from asr.training.objective import TeacherForced
 from asr.training.optimization import learning_rate, make_optimizer
 from asr.training.options import FromCheckpoint, Parts, Recipe
+from asr.training.remembering import FeatureMemory
 from asr.training.targets import IGNORED
 from asr.training.throughput import batch_flops, peak_flops
 
@@ -193,3 +195,40 @@ def test_peaks_of_known_devices():
     assert peak_flops("NVIDIA H200") == 989e12
     assert peak_flops("NVIDIA H100 PCIe") == 756e12
     assert peak_flops("CPU") is None
+
+
+def test_a_frozen_encoder_hears_a_window_once(model, batch):
+    set_learning(model, recipe(parts=Parts.DECODER))
+    plain, remembering = TeacherForced(model), TeacherForced(model, memory=FeatureMemory())
+    heard = []
+    model.encoder.ln_post.register_forward_hook(lambda _module, _args, out: heard.append(len(out)))
+    for _ in range(2):
+        torch.testing.assert_close(remembering(batch), plain(batch))
+    assert heard == [1, 1, 1, 3, 3]
+    louder = replace(batch, mel_BFT=torch.cat([batch.mel_BFT[:2], batch.mel_BFT[2:] + 0.1]))
+    torch.testing.assert_close(remembering(louder), plain(louder))
+    assert heard[5:] == [1, 3]
+
+
+def test_what_was_heard_has_no_part_in_the_sums_of_other_windows(model, batch):
+    set_learning(model, recipe(parts=Parts.DECODER))
+    first, again = (TeacherForced(model, memory=FeatureMemory()) for _ in range(2))
+    first.encode(batch.mel_BFT[1:])
+    assert torch.equal(first.encode(batch.mel_BFT), again.encode(batch.mel_BFT))
+
+
+def test_a_memory_that_is_full_hears_again(model, batch):
+    set_learning(model, recipe(parts=Parts.DECODER))
+    two_windows = 2 * 30 * 32 * 4
+    remembering = TeacherForced(model, memory=FeatureMemory(two_windows))
+    heard = []
+    model.encoder.ln_post.register_forward_hook(lambda _module, _args, out: heard.append(len(out)))
+    for _ in range(2):
+        remembering(batch)
+    assert heard == [1, 1, 1, 1]
+
+
+def test_an_encoder_that_learns_keeps_nothing(model, batch):
+    remembering = TeacherForced(model, memory=FeatureMemory())
+    remembering(batch).backward()
+    assert model.encoder.blocks[0].attn.query.weight.grad.abs().sum() > 0

@@ -17,14 +17,14 @@ from asr.audio import Waveform
 from asr.checkpoint.training_record import read_training_record
 from asr.errors import CheckpointError, InvalidOptionError, ShardError, TrainingError
 from asr.model import Whisper
-from asr.options import AudioContext
+from asr.options import AudioContext, TranscribeOptions
 from asr.training.building import Beginning
 from asr.training.export import export, find_checkpoint
 from asr.training.loader import Batch
 from asr.training.objective import TeacherForced
-from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Recipe
+from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Goal, Heard, Recipe
 from asr.training.run_folder import RunFolder
-from asr.training.running import Hooks, RunStart, next_token, train
+from asr.training.running import Hooks, RunStart, chosen_objective, train
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import UpdateReport
 from asr.transcriber import Transcriber
@@ -64,7 +64,7 @@ def recipe(bytes_path) -> Callable[..., Recipe]:
 
 
 def run(
-    shards: list[Path], out: Path, recipe: Recipe, *, stop_after: int = 1000, objective=next_token, **execution
+    shards: list[Path], out: Path, recipe: Recipe, *, stop_after: int = 1000, objective=chosen_objective, **execution
 ) -> tuple[bool, list[UpdateReport]]:
     """Train in this process: whether it came to its end, and what was reported."""
     watchers: list[Watcher] = []
@@ -214,6 +214,28 @@ def test_another_objective_is_trained_continued_and_exported_without_what_it_has
     assert not any("head" in name for name in load_file(out / "model/model.safetensors"))
 
 
+def test_a_model_learns_from_itself_to_hear_bare_windows_and_says_so(tmp_path, recipe, tones):
+    run([tones], tmp_path / "first", recipe(updates=1, warmup=0))
+    first, out = tmp_path / "first/model", tmp_path / "run"
+    fitting = recipe(
+        start=FromCheckpoint(model=str(first)), objective=Goal.FULL_CONTEXT, context=Heard.FIT, updates=6, peak_lr=1e-3
+    )
+    run([tones], out, fitting, stop_after=2)
+    _, reports = run([tones], out, fitting, resume=True)
+    _, straight = run([tones], tmp_path / "straight", fitting)
+    assert [each.loss for each in reports] == [each.loss for each in straight[2:]]
+    assert straight[-1].loss < straight[0].loss / 2
+    weights = load_file(out / "model/model.safetensors")
+    assert weights.keys() == load_file(first / "model.safetensors").keys()
+    bare = TranscribeOptions(context=AudioContext.FIT, language="en", beam_size=1, temperatures=(0.0,), vad=False)
+    noise = Waveform(samples=torch.rand(32000, generator=torch.Generator().manual_seed(0)).numpy() - 0.5)
+    transcript = Transcriber.load(str(out / "model"), device="cpu").transcribe(noise, bare)
+    heard_s = {each.heard_s for segment in transcript.segments for each in segment.quality.attempts}
+    assert 2.0 in heard_s
+    with pytest.raises(InvalidOptionError, match="context: got 'fit', but this model was never trained to hear"):
+        Transcriber.load(str(first), device="cpu").transcribe(noise, bare)
+
+
 # --- what is refused ---
 
 
@@ -326,6 +348,11 @@ def test_text_that_is_too_long_is_counted_and_not_learned(tmp_path, recipe):
         ({"peak_lr": 0.0}, "peak_lr: got 0.0"),
         ({"lora": 4}, "lora: got 4 with a preset"),
         ({"stochastic_depth": 1.0}, "stochastic_depth: got 1.0, expected 0 or more and less than 1"),
+        ({"objective": Goal.FULL_CONTEXT}, "objective: got full-context with a preset; .*: give --init"),
+        (
+            {"objective": Goal.FULL_CONTEXT, "start": FromCheckpoint(model="base"), "context": Heard.EXACT},
+            "context: got exact with the objective full-context, which hears that already; expected fit or auto",
+        ),
     ],
 )
 def test_recipes_that_cannot_be(recipe, changes, complaint):

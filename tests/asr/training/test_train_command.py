@@ -70,6 +70,13 @@ def test_all_that_may_be_varied(called):
     assert (execution.keep, execution.resume, recipe.context) == (0, True, "auto")
 
 
+def test_a_model_learns_to_hear_less(called):
+    options = ("--init", "base", "--objective", "full-context", "--context", "fit", "--updates", 10)
+    assert invoke(*options, "--out", "out").exit_code == 0
+    recipe = called[0][2]
+    assert (recipe.objective, recipe.context) == ("full-context", "fit")
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -78,6 +85,7 @@ def test_all_that_may_be_varied(called):
         (("--preset", "huge"), f"--preset: got 'huge', expected one of {', '.join(PRESETS)}"),
         (("--preset", "tiny", "--batch", 0), "--batch: got 0, expected at least 1"),
         (("--preset", "tiny", "--lora", 8), "--lora: got 8 with a preset"),
+        (("--init", "base", "--objective", "full-context"), "--context: got exact with the objective full-context"),
         (("--preset", "tiny", "--warmup", 10), "--warmup: got 10, expected less than the 10 updates"),
     ],
 )

@@ -23,8 +23,19 @@ from asr.errors import (
     UnsupportedMediaError,
 )
 from asr.options import Channels
+from server.decoder_places import DecoderPlaces
 from server.decoder_process import DecoderProcess
-from server.decoder_protocol import Crashed, Decoded, DecodeLimits, DecodeRequest, Ended, Interrupted, Refused, Report
+from server.decoder_protocol import (
+    LASTING_AFTER_S,
+    Crashed,
+    Decoded,
+    DecodeLimits,
+    DecodeRequest,
+    Ended,
+    Interrupted,
+    Refused,
+    Report,
+)
 from server.errors import ApiError, insufficient_storage
 from server.messages import DecodedAudio
 from server.uploads import storage_errors
@@ -62,7 +73,7 @@ class AudioDecoder:
 
     def __init__(self, limits: DecodeLimits, *, max_decoders: int) -> None:
         self._limits = limits
-        self._places = asyncio.Semaphore(max_decoders)
+        self._places = DecoderPlaces(max_decoders, lasting_after_s=LASTING_AFTER_S)
         self._process: DecoderProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -97,7 +108,7 @@ class AudioDecoder:
             mode="each" if channels is Channels.SPLIT else "mean", max_duration_s=max_duration_s, limits=self._limits
         )
         output = path.with_name(uuid.uuid4().hex)
-        async with self._places:
+        async with self._places.taken():
             began = time.monotonic()
             try:
                 decoded = await self._decode(path, output, request)

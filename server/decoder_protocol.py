@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 __all__ = [
+    "LASTING_AFTER_S",
     "Crashed",
     "DecodeLimits",
     "DecodeRequest",
@@ -24,6 +25,7 @@ __all__ = [
     "parse_request",
 ]
 
+LASTING_AFTER_S = 1.0  # a decoding beyond it leaves places and processor to those that have just begun
 Limit = Literal["memory", "size", "disk"]
 
 

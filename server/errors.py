@@ -34,6 +34,8 @@ __all__ = [
     "error_response",
     "insufficient_storage",
     "internal_error",
+    "out_of_memory",
+    "storage_unavailable",
     "without_paths",
 ]
 
@@ -50,6 +52,7 @@ STATUS_OF_ERROR: dict[type[AuricleError], int] = {
 }
 
 STORAGE_RETRY_S = 30.0  # recordings under way give their space back
+MEMORY_RETRY_S = 5.0
 
 # Two or more components after a slash that opens a word, or a Windows drive.
 _PATH = re.compile(r"(?<![\w.:/])(?:~?(?:/[^\s/'\":,;()\[\]]+){2,}/?|[A-Za-z]:\\[^\s'\",;]+)")
@@ -134,6 +137,18 @@ def insufficient_storage() -> ApiError:
     """The answer when the disk that uploads are kept on is full."""
     message = "The service has no disk space left for recordings; try again later."
     return ApiError(507, "insufficient_storage", message, retry_after_s=STORAGE_RETRY_S)
+
+
+def storage_unavailable(what: str) -> ApiError:
+    """The answer when the disk that uploads are kept on cannot be used; ``what`` cannot be stored."""
+    message = f"{what} cannot be stored at the moment; the log says why."
+    return ApiError(503, "storage_unavailable", message, retry_after_s=STORAGE_RETRY_S)
+
+
+def out_of_memory() -> ApiError:
+    """The answer where the service, or its worker, got no memory for a request."""
+    message = "The service has no memory left for this request; try again later."
+    return ApiError(503, "out_of_memory", message, retry_after_s=MEMORY_RETRY_S)
 
 
 def error_answer(error: ApiError, request_id: str) -> ErrorAnswer:

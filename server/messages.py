@@ -332,6 +332,7 @@ class Crashed:
     number: int
     traceback: str
     """For the log only."""
+    is_out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import error_response, internal_error
+from server.errors import error_response, internal_error, out_of_memory
 from server.logs import current_request_id
 from server.metrics import Metrics
 from server.request_record import RequestRecord
@@ -60,9 +60,9 @@ class RequestMiddleware:
     async def _guarded(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except Exception:
+        except Exception as exception:
             logger.exception("unforeseen exception")
-            error = internal_error()
+            error = out_of_memory() if isinstance(exception, MemoryError) else internal_error()
             exchange.record.error_code = error.code
             if scope["type"] == "websocket":
                 await exchange.close_websocket()

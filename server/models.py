@@ -6,8 +6,8 @@ nobody has for a while. Knows nothing of HTTP requests.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +65,13 @@ class Workers(Protocol):
     def check_admission(self) -> None:
         """Raise the ApiError (429, 503) that ``run`` would raise now, before an upload is read."""
 
+    def arriving(self) -> AbstractContextManager[None]:
+        """Count as waiting while a recording is decoded, before ``run``. Raises as ``check_admission`` does.
+
+        Without it all that come during a decoding find the same free place, and all but one are refused once they are
+        decoded: under overload most of the time would go there.
+        """
+
     async def model(self, name: str) -> ModelInfo:
         """The model of this name, loaded where it was not. Raises ApiError (404, 503)."""
 
@@ -92,6 +99,7 @@ class ModelPools:
         self._pools: dict[str, WorkerPool] = {}
         self._known: dict[str, ModelInfo] = {}
         self._unloader: asyncio.Task[None] | None = None
+        self._n_arriving = 0
         self._stopped = True
 
     @property
@@ -146,11 +154,21 @@ class ModelPools:
         refusals = []
         for pool in self._pools.values():
             try:
-                pool.check_admission()
+                pool.check_admission(n_arriving=self._n_arriving)
             except ApiError as refusal:
                 refusals.append(refusal)
         if len(refusals) == len(self._pools) and refusals:
             raise refusals[0]
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """See Workers. For which model is not asked: all together are few."""
+        self.check_admission()
+        self._n_arriving += 1
+        try:
+            yield
+        finally:
+            self._n_arriving -= 1
 
     async def model(self, name: str) -> ModelInfo:
         """See Workers."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -194,14 +195,15 @@ async def _transcription(
 
 
 async def _decoded(request: Request, upload: Upload, channels: Channels) -> DecodedAudio:
-    """The upload's samples, which take its place on disk."""
+    """The upload's samples, which take its place on disk. Raises ApiError (429) where no place is left to wait in."""
     decoder = cast("Decoder", request.app.state.decoder)
     max_duration_s = cast("Settings", request.app.state.settings).max_duration_s
-    decoding = decoder.decode(upload.path, channels=channels, max_duration_s=max_duration_s)
+    decoding = partial(decoder.decode, upload.path, channels=channels, max_duration_s=max_duration_s)
     started_at = time.monotonic()
-    audio = await _unless_disconnected(request, decoding)
-    record_of(request).phases.append(Phase("decode_audio", started_at, time.monotonic()))
-    await asyncio.to_thread(upload.path.unlink)
+    with workers_of(request).arriving():
+        audio = await _unless_disconnected(request, decoding())
+        record_of(request).phases.append(Phase("decode_audio", started_at, time.monotonic()))
+        await asyncio.to_thread(upload.path.unlink)
     return audio
 
 

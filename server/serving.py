@@ -8,6 +8,7 @@ from socket import socket
 import uvicorn
 from fastapi import FastAPI
 
+from server.connections import HttpConnection
 from server.jobs.service import JobService
 
 __all__ = ["make_server"]
@@ -22,6 +23,7 @@ def make_server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
         app,
         host=host,
         port=port,
+        http=HttpConnection,
         log_config=None,
         ws_max_size=WS_MAX_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink, and what does may unpack to anything

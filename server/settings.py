@@ -64,7 +64,10 @@ class Settings(BaseSettings):
     )
     upload_timeout_s: float = Field(default=900, gt=0, description="Longest time an upload may take, in seconds.")
     max_decoders: int | None = Field(
-        default=None, ge=1, description="Uploads decoded at once, each in a process of its own; one a core if unset."
+        default=None,
+        ge=1,
+        description="Uploads decoded at once, each in a process of its own; one a core if unset. Those that take "
+        "more than a second make room, up to four times as many.",
     )
     decode_timeout_s: float = Field(
         default=120, gt=0, description="Longest time decoding one upload may take, in seconds."

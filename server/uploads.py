@@ -6,6 +6,7 @@ file when the request is over. Knows nothing of what the fields mean or what the
 
 import asyncio
 import errno
+import logging
 import os
 import shutil
 import uuid
@@ -22,13 +23,17 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from asr.errors import EmptyAudioError
-from server.errors import ApiError, insufficient_storage
+from server.errors import ApiError, insufficient_storage, storage_unavailable
 from server.multipart import FormReader
 
 __all__ = ["FILE_FIELDS", "Spool", "SpoolWriter", "Upload", "UploadLimits", "storage_errors"]
 
+logger = logging.getLogger("auricle.uploads")
+
 FILE_FIELDS = ("file", "audio_file")
 FORM_ALLOWANCE_BYTES = 2**20  # what boundaries, headers and text fields may add to the file itself
+# A disk that was mounted read-only, a folder that was deleted or given to somebody else, a broken disk, no descriptors.
+UNUSABLE = frozenset({errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE})
 WRITE_BYTES = 2**20  # one trip to a thread per MiB, not per network chunk
 
 
@@ -213,12 +218,15 @@ def _with_query(fields: list[tuple[str, str]], query: list[tuple[str, str]]) -> 
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """A full disk as ApiError (507)."""
+    """A full disk as ApiError (507), one that cannot be used as ApiError (503)."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise insufficient_storage() from error
+        if error.errno in UNUSABLE:
+            logger.error("uploads cannot be stored: %s", error)
+            raise storage_unavailable("Recordings") from error
         raise
 
 

@@ -71,6 +71,7 @@ __all__ = [
 
 MAX_RUNNING = 8  # recordings under way at once: as many as the engine has places for windows
 BEAT_S = 1.0  # between two signs of life
+NO_MEMORY = ("OutOfMemoryError", "DefaultCPUAllocator")  # torch's own, which it raises on GPUs and on CPUs
 Device = Literal["auto", "cpu", "cuda"]  # as asr.transcriber has it, which cannot be imported here
 SegmentCallback = Callable[[Segment], None]
 ProgressCallback = Callable[[Progress], None]
@@ -281,8 +282,9 @@ def _outcome(job: Job, recognizer: Recognizer, ticket: Ticket, outbox: _Outbox) 
         return _result(job, recognizer, ticket, outbox)
     except AuricleError as error:
         return Failed.of(job.number, error)
-    except Exception:  # one bad request must not take the model down with it
-        return Crashed(number=job.number, traceback=traceback.format_exc())
+    except Exception as error:  # one bad request must not take the model down with it
+        is_out_of_memory = isinstance(error, MemoryError) or any(sign in repr(error) for sign in NO_MEMORY)
+        return Crashed(number=job.number, traceback=traceback.format_exc(), is_out_of_memory=is_out_of_memory)
 
 
 def _result(job: Job, recognizer: Recognizer, ticket: Ticket, outbox: _Outbox) -> FromWorker:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
 from asr.engine_counts import EngineCounts
-from server.errors import ApiError, api_error_from, internal_error, without_paths
+from server.errors import ApiError, api_error_from, internal_error, out_of_memory, without_paths
 from server.live_streams import LiveStream, LiveStreams
 from server.messages import (
     Cancel,
@@ -146,11 +146,14 @@ class WorkerPool:
         self._tell_change()
         await asyncio.gather(*(seat.stopped() for seat in self._running))
 
-    def check_admission(self, audio_s: float = 0.0) -> None:
-        """Raise ApiError: 503 while no worker is ready, 429 where so much audio more would be too much."""
+    def check_admission(self, audio_s: float = 0.0, *, n_arriving: int = 0) -> None:
+        """Raise ApiError: 503 while no worker is ready, 429 where so much audio more would be too much.
+
+        ``n_arriving``: others that were admitted and are not here yet; each will take a place, or wait.
+        """
         self.check_ready()
         queued = [request.work.audio_s for line in self._waiting.values() for request in line if not request.is_job]
-        is_full = len(queued) >= self._limits.max_queued_requests and not self._has_place()
+        is_full = len(queued) + n_arriving >= self._limits.max_queued_requests + self._n_free_places()
         is_long = sum(queued) > 0 and sum(queued) + audio_s > self._limits.max_queued_audio_s
         if is_full or is_long:
             wait_s = min(LONGEST_RETRY_S, max(self.stats.wait_s, 1.0))
@@ -283,7 +286,7 @@ class WorkerPool:
             request.updates.put_nowait(api_error_from(message.kind, message.message, message.param))
         elif isinstance(message, Crashed):
             logger.error("a request failed in the worker\n%s", message.traceback)
-            request.updates.put_nowait(internal_error())
+            request.updates.put_nowait(out_of_memory() if message.is_out_of_memory else internal_error())
         else:
             output = message.transcript if isinstance(message, Transcribed) else message.detection
             request.updates.put_nowait(Result(output=output, queue_s=request.started_at - request.submitted_at))
@@ -322,11 +325,9 @@ class WorkerPool:
         n_bulk = sum(each.is_bulk for each in running)
         return not request.is_bulk or n_bulk < max(self._max_running - KEPT_PLACES, 1)
 
-    def _has_place(self) -> bool:
-        return any(
-            seat.state is WorkerState.READY and len(running) < self._max_running
-            for seat, running in self._running.items()
-        )
+    def _n_free_places(self) -> int:
+        ready = (running for seat, running in self._running.items() if seat.state is WorkerState.READY)
+        return sum(max(self._max_running - len(running), 0) for running in ready)
 
     def _refuse_all(self, error: ApiError) -> None:
         for line in self._waiting.values():

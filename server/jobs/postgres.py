@@ -13,11 +13,10 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from asr.transcript import Segment
-from server.errors import ApiError
+from server.errors import ApiError, storage_unavailable
 from server.jobs.columns import answered_of, job_of, key_reused, packed_answered, packed_segment, segment_of
 from server.jobs.postgres_connection import Connection, Database
 from server.jobs.postgres_queue import Queue
-from server.jobs.storage import storage_unavailable
 from server.jobs.store import Delivery, Findings, Job, JobError, JobStatus, NewJob
 from server.responses import Answered
 
@@ -51,7 +50,7 @@ class PostgresJobStore:
                 query = "SELECT * FROM auricle_jobs WHERE idempotency_key = %s"
                 row = await _one(db, query, (new.idempotency_key,))
                 if row is None:  # forgotten in between; sent again it is a new job
-                    raise storage_unavailable()
+                    raise storage_unavailable("Jobs")
                 if row["fingerprint"] != new.fingerprint:
                     raise key_reused()
             return job_of(row or {})

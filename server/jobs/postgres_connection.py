@@ -17,9 +17,8 @@ from psycopg.errors import DiskFull
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from server.errors import insufficient_storage
+from server.errors import insufficient_storage, storage_unavailable
 from server.jobs.postgres_schema import migrate
-from server.jobs.storage import storage_unavailable
 
 __all__ = ["Connection", "Database"]
 
@@ -115,4 +114,4 @@ def _told_as_api_errors() -> Iterator[None]:
     except (psycopg.Error, ConnectorException) as error:
         cause = error.__cause__ if isinstance(error, ConnectorException) and error.__cause__ else error
         logger.error("the job store cannot be used: %s", cause)
-        raise (insufficient_storage() if isinstance(cause, DiskFull) else storage_unavailable()) from error
+        raise (insufficient_storage() if isinstance(cause, DiskFull) else storage_unavailable("Jobs")) from error

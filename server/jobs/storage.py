@@ -18,13 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from server.errors import ApiError, insufficient_storage
+from server.errors import ApiError, insufficient_storage, storage_unavailable
 
-__all__ = ["Media", "MediaFolder", "default_state_dir", "make_folder", "storage_error", "storage_unavailable", "sync"]
+__all__ = ["Media", "MediaFolder", "default_state_dir", "make_folder", "storage_error", "sync"]
 
 RECORDING, RECEIVING = "recording", "receiving-"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-RETRY_S = 30.0
 MIN_FREE_BYTES = 64 * 2**20  # left to the database and to everybody else
 GRACE_S = 60.0  # between a recording's move into the folder and the commit of its job
 
@@ -39,13 +38,7 @@ def storage_error(error: OSError | sqlite3.Error) -> ApiError:
     is_full = error.errno in FULL if isinstance(error, OSError) else _code(error) == sqlite3.SQLITE_FULL
     if is_full:
         return insufficient_storage()
-    return storage_unavailable()
-
-
-def storage_unavailable() -> ApiError:
-    """What the client is told when the store cannot be used."""
-    message = "Jobs cannot be stored at the moment; the log says why."
-    return ApiError(503, "storage_unavailable", message, retry_after_s=RETRY_S)
+    return storage_unavailable("Jobs")
 
 
 def make_folder(path: Path) -> None:

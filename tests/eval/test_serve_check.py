@@ -7,6 +7,7 @@ import threading
 import time
 import wave
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -87,6 +88,10 @@ class FakeWorkers:
     def check_admission(self) -> None:
         if self.status.state is not WorkerState.READY:
             raise ApiError(503, "loading", "The model is being loaded.", retry_after_s=1)
+
+    def arriving(self) -> AbstractContextManager[None]:
+        self.check_admission()
+        return nullcontext()
 
     async def run(self, work: Work, *, model: str = DEFAULT_MODEL_ALIAS) -> AsyncGenerator[Segment | Result]:
         self.works.append(work)

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -268,6 +269,11 @@ class FakeWorkers:
         if self.refusal:
             raise self.refusal
 
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        self.check_admission()
+        yield
+
     async def run(self, work: Work, *, model: str = DEFAULT_MODEL_ALIAS) -> AsyncGenerator[Update]:
         self.works.append(work)
         self.files.append([path.name for path in work.audio.path.parent.iterdir()])
@@ -376,6 +382,8 @@ class StubRecognizer:
         elif words[0] == "stall":
             self.stalled_s = float(words[1])
             time.sleep(60)
+        elif words[0] == "hoard":
+            return replace(make_transcript(), warnings=(f"{len(bytes(int(words[1])))}",))
         elif words[0] == "where":
             return replace(make_transcript(), warnings=(f"{os.getpid()}",))
         elif words[0] == "windows" and memo is not None:
@@ -463,6 +471,28 @@ def load_named(name: str, _: Place) -> StubRecognizer:
 def load_stub_for(model: str, device: str, quantization: str, _: Place) -> StubRecognizer:
     """In the place of ``server.worker.load_recognizer``."""
     return StubRecognizer(model)
+
+
+class WaitingRecognizer(StubRecognizer):
+    """Takes any recording, and as long for it as its first sample says: thousandths of a second."""
+
+    def transcribe(
+        self,
+        audio: Sequence[Waveform],
+        options: TranscribeOptions,
+        *,
+        on_segment: Callable[[Segment], None] = lambda _: None,
+        ticket: Ticket | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        memo: Memo | None = None,
+    ) -> Transcript:
+        _sleep(float(audio[0].samples[0]) * 32.768, ticket or Ticket())  # 16-bit samples are 32,768 to full scale
+        return make_transcript(options.task)
+
+
+def load_waiting_for(model: str, device: str, quantization: str, _: Place) -> WaitingRecognizer:
+    """In the place of ``server.worker.load_recognizer``."""
+    return WaitingRecognizer(model)
 
 
 def load_slowly(_: Place) -> StubRecognizer:

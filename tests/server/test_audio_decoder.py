@@ -194,7 +194,9 @@ def test_a_decoder_that_crashes_is_the_file_s_fault(tmp_path: Path, slow: bytes)
     over_decoder(check)
 
 
-def test_no_more_than_allowed_are_decoded_at_once(tmp_path: Path, slow: bytes) -> None:
+def test_no_more_than_allowed_are_decoded_at_once(tmp_path: Path, slow: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.audio_decoder.LASTING_AFTER_S", PATIENCE_S)
+
     async def check(decoder: AudioDecoder) -> None:
         first = asyncio.create_task(decode(decoder, tmp_path, slow))
         await until_decoding(decoder)
@@ -205,6 +207,22 @@ def test_no_more_than_allowed_are_decoded_at_once(tmp_path: Path, slow: bytes) -
         assert len(children_of(decoder.pid)) == 1
         first.cancel()
         assert (await second).n_samples == 16_000
+
+    over_decoder(check, max_decoders=1)
+
+
+def test_one_that_lasts_makes_room_for_the_next(tmp_path: Path, slow: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.audio_decoder.LASTING_AFTER_S", 0.05)
+
+    async def check(decoder: AudioDecoder) -> None:
+        lasting = asyncio.create_task(decode(decoder, tmp_path, slow))
+        await until_decoding(decoder)
+        os.kill(children_of(decoder.pid)[0], signal.SIGSTOP)
+        (tmp_path / "second").mkdir()
+        assert (await decode(decoder, tmp_path / "second", wav(tone(16_000, 1)))).n_samples == 16_000
+        assert not lasting.done()
+        lasting.cancel()
+        await asyncio.gather(lasting, return_exceptions=True)
 
     over_decoder(check, max_decoders=1)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chaos_record import count, measuring
 from fastapi.testclient import TestClient
 
 from server.jobs.storage import MIN_FREE_BYTES
@@ -45,11 +46,15 @@ def fill(disk: Path, free: int) -> Path:
 def test_an_upload_that_does_not_fit_is_a_507_and_the_next_one_is_taken(serve: Serve, disk: Path) -> None:
     client = serve(spool_dir=disk)
     fill(disk, ROOM)
-    for _ in range(3):  # what did not fit is not left there
-        answer = client.post("/transcribe", files={"file": LARGE})
-        assert outcome(answer) == (507, "insufficient_storage")
-        assert "Retry-After" in answer.headers
-        assert outcome(client.post("/transcribe", files={"file": SMALL})) == (200, None)
+    n = count(100, 3)
+    unlike = not_taken = 0
+    with measuring("storage", part="disk full", n=n, asked=100, unit="times") as row:
+        for _ in range(n):  # what did not fit is not left there
+            answer = client.post("/transcribe", files={"file": LARGE})
+            unlike += outcome(answer) != (507, "insufficient_storage") or "Retry-After" not in answer.headers
+            not_taken += outcome(client.post("/transcribe", files={"file": SMALL})) != (200, None)
+        row.check("answers other than a 507 with Retry-After", unlike, at_most=0)
+        row.check("of what fits, not taken", not_taken, at_most=0)
 
 
 @pytest.mark.parametrize("free", [MIN_FREE_BYTES // 2, 16_384])

@@ -1,7 +1,4 @@
-"""Hostile uploads through the whole API over a real decoder: refused with a code, quickly, and nothing is left behind.
-
-CHAOS_MUTANTS raises the number of damaged files.
-"""
+"""Hostile uploads through the whole API over a real decoder: refused with a code, quickly, with nothing left behind."""
 
 import asyncio
 import os
@@ -15,6 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from chaos_record import count, measuring
 from hostile_media import by_hand, mutants, originals, usable
 from media_makers import encode, tone, wav
 from service_fakes import FakeWorkers
@@ -22,10 +20,10 @@ from service_fakes import FakeWorkers
 from server.app import create_app
 from server.settings import Settings
 
-N_MUTANTS = int(os.environ.get("CHAOS_MUTANTS", "300"))
+N_MUTANTS = count(5000, 150)
 REFUSALS = {400, 413, 415, 422}
 PATIENCE_S = 10.0
-API_GROWTH_BYTES = 20 * 2**20
+API_GROWTH_BYTES = 20e6
 RAW = {"Content-Type": "application/octet-stream"}
 
 Post = Callable[..., Awaitable[httpx.Response]]
@@ -80,26 +78,44 @@ def test_damaged_recordings(tmp_path: Path) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         for data in originals():
             assert (await post(client, data)).status_code == 200
-        before = resident_bytes()
+        before = most = resident_bytes()
+        odd, slowest = 0, 0.0
         for number, data in enumerate(mutants(N_MUTANTS)):
+            began = time.monotonic()
             answer = await post(client, data)
+            slowest = max(slowest, time.monotonic() - began)
             if answer.status_code != 200:
+                odd += answer.status_code not in REFUSALS
                 check_refusal(answer, number)
-        assert resident_bytes() - before < API_GROWTH_BYTES
+            most = max(most, resident_bytes())
+            row.progress(number)
+        row.check("answers other than 200, 400, 413, 415 and 422", odd, at_most=0)
+        row.check("slowest answer", slowest, at_most=PATIENCE_S, unit="s")
+        row.check("memory of the API process, growth", (most - before) / 1e6, at_most=API_GROWTH_BYTES / 1e6, unit="MB")
 
-    over_service(check, tmp_path)
+    unit = f"mutants of {len(originals())} recordings"
+    with measuring("malformed", part="generated", n=N_MUTANTS, asked=5000, unit=unit) as row:
+        over_service(check, tmp_path)
 
 
 def test_files_made_to_do_harm(tmp_path: Path, listener: socket.socket) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         before = resident_bytes()
-        for name, data in by_hand(listener.getsockname()[1]).items():
+        slowest = 0.0
+        for name, data in files.items():
+            began = time.monotonic()
             check_refusal(await post(client, data), name)
-        assert resident_bytes() - before < API_GROWTH_BYTES
+            slowest = max(slowest, time.monotonic() - began)
+        growth_mb = (resident_bytes() - before) / 1e6
         for name, data in usable().items():
             assert (await post(client, data)).status_code == 200, name
+        row.check("slowest answer", slowest, at_most=PATIENCE_S, unit="s")
+        row.check("memory of the API process, growth", growth_mb, at_most=API_GROWTH_BYTES / 1e6, unit="MB")
 
-    over_service(check, tmp_path)
+    files = by_hand(listener.getsockname()[1])
+    n = len(files) + len(usable())
+    with measuring("malformed", part="by hand", n=n, asked=60, unit="files, each refused with a code") as row:
+        over_service(check, tmp_path)
 
 
 @pytest.mark.parametrize(("container", "codec", "rate"), [("flac", "flac", 8_000), ("ogg", "libopus", 8_000)])

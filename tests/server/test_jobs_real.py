@@ -1,26 +1,31 @@
 """A long recording, the packaged model, and a service that is killed: the same bytes come out.
 
-Part of ``make chaos``; the short forms are ``test_jobs_chaos.py``, over a stub, and ``tests/asr/test_memo.py``.
+Part of ``make chaos``, ten kills of each. The short forms are ``test_jobs_chaos.py``, over a stub, and
+``tests/asr/test_memo.py``.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from chaos_record import count, measuring
+from running_service import worker_pids_below
 
 pytestmark = pytest.mark.weights
 
 ROOT = Path(__file__).parents[2]
 AUDIO = Path(os.environ.get("AURICLE_SHARED_DIR", ROOT.parent / "shared")) / "golden" / "audio"
 LONG = AUDIO / "LJ001_long_5min.flac"
-N_KILLS = min(5, int(os.environ.get("CHAOS_KILLS", "0")))  # by then all of it is done
+N_KILLS = count(10, 0)
+N_A_JOB = 5  # kills; by then all of it is done
 PATIENCE_S = 180.0
 TOLD_OF_THE_ATTEMPT = ("timing", "request_id")
 
@@ -74,25 +79,68 @@ class Service:
         return {name: value for name, value in body.items() if name not in TOLD_OF_THE_ATTEMPT}
 
 
-def test_a_killed_service_ends_its_job_as_if_nothing_had_happened(tmp_path: Path) -> None:
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
     if not N_KILLS:
-        pytest.skip("a minute long; `make chaos` runs it, and so does CHAOS_KILLS=1")
+        pytest.skip("minutes long; `make chaos` runs it")
     if not AUDIO.is_dir():
         pytest.skip(f"the recordings are not there: {AUDIO}")
     service = Service(tmp_path)
     service.start()
-    try:
-        undisturbed = service.result(service.job())
-        location = service.job()
-        done_s = 0.0
-        for _ in range(N_KILLS):
-            service.until(lambda reached=done_s: service.get(location)["progress"]["done_s"] > reached)
-            done_s = service.get(location)["progress"]["done_s"]
-            assert done_s < undisturbed["duration"], "it was done before it could be killed"
-            service.kill()
-            service.start()
-            assert service.get(location)["progress"]["done_s"] >= done_s  # nothing is lost
-        assert service.result(location) == undisturbed
-    finally:
-        service.kill()
+    yield service
+    service.kill()
+
+
+def kill_in_jobs(service: Service, kill: Callable[[], None], on_kill: Callable[[int], None]) -> tuple[int, int]:
+    """Kill during jobs whenever a window more is done; how many jobs there were, and how many ended otherwise."""
+    undisturbed = service.result(service.job())
     assert len(undisturbed["segments"]) > 30
+    n_kills = n_jobs = n_unlike = 0
+    while n_kills < N_KILLS:
+        location, done_s = service.job(), 0.0
+        for _ in range(min(N_A_JOB, N_KILLS - n_kills)):
+            service.until(lambda reached=done_s, at=location: service.get(at)["progress"]["done_s"] > reached)
+            done_s = service.get(location)["progress"]["done_s"]
+            if done_s >= undisturbed["duration"]:
+                break
+            kill()
+            n_kills += 1
+            on_kill(n_kills)
+            assert service.get(location)["progress"]["done_s"] >= done_s  # nothing is lost
+        n_jobs += 1
+        n_unlike += service.result(location) != undisturbed
+    return n_jobs, n_unlike
+
+
+def test_a_killed_service_ends_its_jobs_as_if_nothing_had_happened(service: Service) -> None:
+    def kill() -> None:
+        service.kill()
+        service.start()
+
+    with measuring("kill_api", worker="base", n=N_KILLS, asked=10, unit="kills in jobs of 5 minutes") as row:
+        n_jobs, n_unlike = kill_in_jobs(service, kill, row.progress)
+        row.check(f"jobs whose result is not that of an undisturbed one, of {n_jobs}", n_unlike, at_most=0)
+
+
+def test_jobs_whose_worker_is_killed_end_as_if_nothing_had_happened(service: Service) -> None:
+    back_s: list[float] = []
+
+    def kill() -> None:
+        assert service.process is not None
+        (worker,) = worker_pids_below(service.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        began = time.monotonic()
+        service.until(lambda: worker_pids_below(service.process.pid) not in ([worker], []))
+        service.until(lambda: service.get("/readyz") is not None)
+        back_s.append(time.monotonic() - began)
+
+    with measuring("kill_worker", worker="base", n=N_KILLS, asked=10, unit="kills in jobs of 5 minutes") as row:
+        n_jobs, n_unlike = kill_in_jobs(service, kill, row.progress)
+        row.check(f"jobs whose result is not that of an undisturbed one, of {n_jobs}", n_unlike, at_most=0)
+        row.check(
+            "until another worker is ready, with the model's loading, slowest",
+            max(back_s),
+            at_most=10,
+            unit="s",
+            slack=3,
+        )

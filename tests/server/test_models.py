@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,11 @@ PATIENCE_S = 20.0
 
 
 @asynccontextmanager
-async def running(*, idle_timeout_s: float = 0.0) -> AsyncIterator[ModelPools]:
+async def running(*, idle_timeout_s: float = 0.0, n_places: int = 8, n_queued: int = 64) -> AsyncIterator[ModelPools]:
     def make_pool(name: str) -> WorkerPool:
         factory = fail_to_load if name == "broken" else partial(load_named, name)
-        return WorkerPool(factory, limits=QueueLimits())
+        limits = QueueLimits(max_queued_requests=n_queued)
+        return WorkerPool(factory, limits=limits, max_running_requests=n_places)
 
     pools = ModelPools(("base", "tiny.en", "broken"), make_pool, idle_timeout_s=idle_timeout_s)
     await pools.start()
@@ -123,3 +124,19 @@ def test_the_settings_name_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURICLE_MORE_MODELS", "tiny.en, openai/whisper-small,/models/mine")
     names = [status.name for status in model_pools(Settings()).models]
     assert names == ["base", "tiny.en", "openai/whisper-small", "mine"]
+
+
+def test_recordings_that_are_being_decoded_count_as_waiting() -> None:
+    async def go() -> None:
+        async with running(n_places=2, n_queued=1) as pools:
+            with ExitStack() as decoding:
+                for _ in range(3):
+                    pools.check_admission()
+                    decoding.enter_context(pools.arriving())
+                for refused in (pools.check_admission, pools.arriving().__enter__):
+                    with pytest.raises(ApiError) as refusal:
+                        refused()
+                    assert (refusal.value.status, refusal.value.code) == (429, "queue_full")
+            pools.check_admission()
+
+    asyncio.run(go())

@@ -36,7 +36,7 @@ VARY = "What is varied (large-v2: all but noise and speed)"
 COMPUTE = "How it is computed; may change on --resume"
 
 DEFAULTS = Execution()
-FINE_TUNING_LR, LORA_LR = 1e-5, 1e-4
+FINE_TUNING_LR, LORA_LR, DRAFT_LR = 1e-5, 1e-4, 1e-3
 STOPPED = 130  # as a shell says of a program that was interrupted
 
 
@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         typer.Option(
             rich_help_panel=LEARN,
             help=f"Learning rate after the warm-up; from there a line to 0.  [default: the paper's of the preset; "
-            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora]",
+            f"{FINE_TUNING_LR:g} with --init, {LORA_LR:g} with --lora, {DRAFT_LR:g} of a draft head]",
         ),
     ] = None,
     warmup: Annotated[
@@ -103,6 +103,15 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
     precision: Annotated[
         Precision, typer.Option(rich_help_panel=LEARN, help="bf16: products only, as GPUs do them fastest.")
     ] = Precision.FLOAT32,
+    objective: Annotated[
+        Goal,
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="full-context: with --context fit or auto, have the hidden states that the model of --init has with "
+            "30 s; no text by people is needed. ctc-draft: have a new head on the encoder draft the texts of the "
+            "shards, which should be what the model of --init says; the model itself stays as it is.",
+        ),
+    ] = Goal.NEXT_TOKEN,
     ctc_weight: Annotated[
         float,
         typer.Option(
@@ -110,14 +119,6 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
             help="Of a CTC loss on the encoder, of the whole loss: 0.3 teaches a new model to listen on little data.",
         ),
     ] = 0.0,
-    objective: Annotated[
-        Goal,
-        typer.Option(
-            rich_help_panel=LEARN,
-            help="full-context: with --context fit or auto, have the hidden states that the model of --init has with "
-            "30 s; no text by people is needed.",
-        ),
-    ] = Goal.NEXT_TOKEN,
     context: Annotated[
         Heard,
         typer.Option(
@@ -182,10 +183,10 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         start = _start(preset, init, tokenizer)
         recipe = Recipe(
             start=start, updates=updates, only=tuple(only or ()), batch=batch,
-            peak_lr=_peak_lr(start, lora) if peak_lr is None else peak_lr,
+            peak_lr=_peak_lr(start, lora, objective) if peak_lr is None else peak_lr,
             warmup=min(PAPER_WARMUP_UPDATES, updates // 10) if warmup is None else warmup, seed=seed,
-            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth, context=context,
-            objective=objective, ctc_weight=ctc_weight,
+            precision=precision, parts=parts, lora=lora, stochastic_depth=stochastic_depth,
+            ctc_weight=ctc_weight, objective=objective, context=context,
             augmentation=Augmentation(
                 spec_augment=spec_augment, bpe_dropout=bpe_dropout, speed=speed, noise=noise, noise_share=noise_share
             ),
@@ -277,7 +278,9 @@ def _start(preset: str | None, init: str | None, tokenizer: str) -> Start:
     return FromCheckpoint(model=init) if init is not None else FromScratch(preset=str(preset), tokenizer=tokenizer)
 
 
-def _peak_lr(start: Start, lora: int) -> float:
+def _peak_lr(start: Start, lora: int, objective: Goal) -> float:
+    if objective is Goal.CTC_DRAFT:
+        return DRAFT_LR
     if isinstance(start, FromScratch):
         return PRESETS[start.preset].peak_lr
     return LORA_LR if lora else FINE_TUNING_LR

@@ -17,7 +17,7 @@ from asr.native import NativeModel, PackedWeights, can_pack, kernels, load_packe
 from asr.options import Quantization
 from asr.tokenizer import Tokenizer
 
-__all__ = ["DeviceName", "DtypeName", "load_engine"]
+__all__ = ["DeviceName", "DtypeName", "load_backend", "load_engine"]
 
 PACKED_NAME = "int8.safetensors"
 
@@ -35,10 +35,11 @@ def load_engine(
 ) -> Engine:
     """See Transcriber.load. Raises CheckpointError and InvalidOptionError."""
     target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
-    return Engine(_backend(checkpoint, target, dtype, quantization), tokenizer)
+    return Engine(load_backend(checkpoint, target, dtype, quantization), tokenizer)
 
 
-def _backend(checkpoint: Checkpoint, device: torch.device, dtype: DtypeName, quantization: Quantization) -> Backend:
+def load_backend(checkpoint: Checkpoint, device: torch.device, dtype: DtypeName, quantization: Quantization) -> Backend:
+    """What an engine computes with. Raises CheckpointError and InvalidOptionError."""
     heads = alignment_heads(checkpoint.alignment_heads, checkpoint.dims)
     library = kernels() if device.type == "cpu" and can_pack(checkpoint.dims) else None
     wants_int8 = quantization == Quantization.INT8 or (quantization == Quantization.AUTO and dtype == "auto")

@@ -3,6 +3,7 @@
 Only checkpoints of one's own runs: torch's format holds pickled parts.
 """
 
+import pickle
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from asr.checkpoint import Checkpoint, save_checkpoint
 from asr.checkpoint.training_record import TrainingRecord, write_training_record
+from asr.draft_head import DRAFT_HEAD, save_draft_head
 from asr.errors import TrainingError
 from asr.model import ModelDimensions, Whisper
 from asr.training.building import TOKENIZER, chosen_parts
@@ -23,6 +27,7 @@ from asr.training.run_folder import RunFolder, load_state, read_facts
 __all__ = ["export", "find_checkpoint"]
 
 PREFIX = "whisper."  # where every objective has the model
+HEAD = "head."  # and one of them its head
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -37,7 +42,10 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Write ``model.safetensors``, ``tokenizer.json`` and ``training.json``. Raises TrainingError, OSError."""
+    """Write ``model.safetensors``, ``tokenizer.json`` and ``training.json``, and a draft head where one was trained.
+
+    Raises TrainingError, OSError.
+    """
     run = checkpoint.parents[1]
     facts = read_facts(run)
     dims = ModelDimensions(**facts["model"]["dims"])
@@ -45,10 +53,10 @@ def export(checkpoint: Path, out: Path) -> None:
     state: dict[str, Any] = {
         "step": 0,
         "audio_s": 0.0,
-        "model": _empty(dims, lora=recipe["lora"], parts=Parts(recipe["parts"])),
+        "model": _empty(dims, lora=recipe["lora"], parts=Parts(recipe["parts"])) | _empty_head(checkpoint),
     }
     load_state(checkpoint, state, alone=True)
-    weights = merged({name.removeprefix(PREFIX): tensor for name, tensor in state["model"].items()})
+    weights = merged(_below(PREFIX, state["model"]))
     model = Checkpoint(
         dims=dims,
         state_dict=weights,
@@ -58,6 +66,9 @@ def export(checkpoint: Path, out: Path) -> None:
     )
     save_checkpoint(model, out)
     write_training_record(_record(facts, step=state["step"], audio_s=state["audio_s"]), out)
+    head = _below(HEAD, state["model"])
+    if head:
+        save_draft_head(head, out / DRAFT_HEAD)
 
 
 def _record(facts: Mapping[str, Any], *, step: int, audio_s: float) -> TrainingRecord:
@@ -80,6 +91,23 @@ def _empty(dims: ModelDimensions, *, lora: int, parts: Parts) -> dict[str, Tenso
         for part in chosen_parts(whisper, parts) if lora else ():
             adapt(part, lora)
     return {PREFIX + name: torch.empty_like(tensor, device="cpu") for name, tensor in whisper.state_dict().items()}
+
+
+def _empty_head(checkpoint: Path) -> dict[str, Tensor]:
+    """Room for a draft head, if the checkpoint has one; its sizes depend on the shards that it learned from."""
+    try:
+        stored = FileSystemReader(checkpoint).read_metadata().state_dict_metadata
+    except (OSError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{checkpoint}: not a checkpoint of a run: {error}") from error
+    return {
+        name.removeprefix("model."): torch.empty(each.size, dtype=each.properties.dtype)
+        for name, each in stored.items()
+        if isinstance(each, TensorStorageMetadata) and name.startswith(f"model.{HEAD}")
+    }
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def _digest(weights: dict[str, Tensor]) -> str:

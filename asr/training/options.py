@@ -72,6 +72,7 @@ class Goal(StrEnum):
 
     NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
     FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
+    CTC_DRAFT = "ctc-draft"  # that of a head on the encoder, which drafts what the decoder will say
 
 
 class Heard(StrEnum):
@@ -184,22 +185,25 @@ class Recipe:
         if self.lora < 0:
             raise InvalidOptionError(f"lora: got {self.lora}, expected 0 or more", param="lora")
         _check_share("stochastic_depth", self.stochastic_depth)
-        _check_share("ctc_weight", self.ctc_weight)
-        if self.ctc_weight:
-            self._check_ctc()
         if self.lora and isinstance(self.start, FromScratch):
             message = f"lora: got {self.lora} with a preset; adapters need trained weights: give --init"
             raise InvalidOptionError(message, param="lora")
+        self._check_ctc()
         if self.objective is Goal.FULL_CONTEXT:
             self._check_teacher()
+        if self.objective is Goal.CTC_DRAFT:
+            self._check_draft()
 
     def _check_ctc(self) -> None:
+        _check_share("ctc_weight", self.ctc_weight)
+        if not self.ctc_weight:
+            return
         if self.parts is Parts.DECODER:
             message = f"ctc_weight: got {self.ctc_weight} where the decoder alone learns; it teaches the encoder"
             raise InvalidOptionError(message, param="ctc_weight")
-        if self.objective is Goal.FULL_CONTEXT:
-            message = f"ctc_weight: got {self.ctc_weight} with the objective {self.objective}, which knows no text"
-            raise InvalidOptionError(message, param="ctc_weight")
+        if self.objective is not Goal.NEXT_TOKEN:
+            message = f"ctc_weight: got {self.ctc_weight} with the objective {self.objective}; it stands beside"
+            raise InvalidOptionError(f"{message} {Goal.NEXT_TOKEN} alone", param="ctc_weight")
 
     def _check_teacher(self) -> None:
         if isinstance(self.start, FromScratch):
@@ -208,6 +212,15 @@ class Recipe:
         if self.context is Heard.EXACT:
             message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
             raise InvalidOptionError(f"{message}expected fit or auto", param="context")
+
+    def _check_draft(self) -> None:
+        if isinstance(self.start, FromScratch):
+            message = f"objective: got {self.objective} with a preset; a draft is of what a model says: give --init"
+            raise InvalidOptionError(message, param="objective")
+        for name, unchanged in (("parts", Parts.ALL), ("lora", 0), ("stochastic_depth", 0.0)):
+            if getattr(self, name) != unchanged:
+                message = f"{name}: got {getattr(self, name)} with the objective {self.objective}, which changes no"
+                raise InvalidOptionError(f"{message} weights of the model; expected it left out", param=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from asr.checkpoint.types import sha256_of
 from asr.training.bpe_dropout import BpeDropout
 from asr.training.building import Beginning, begin, set_learning
 from asr.training.distribution import Processes, joined_processes
+from asr.training.draft import CtcDraft, frequent_tokens
 from asr.training.examples import ExampleMaker
 from asr.training.export import export
 from asr.training.full_context import FullContext
@@ -101,14 +102,17 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
     with joined_processes(execution.device) as processes:
         beginning = begin(recipe.start, seed=recipe.seed)
         set_learning(beginning.whisper, recipe)
-        parameters = list(beginning.whisper.parameters())
         folder = RunFolder(out)
         if processes.is_first:
             folder.begin(_facts(recipe, examples, beginning), beginning.tokenizer_path, resume=execution.resume)
         processes.wait()
         loader = _loader(examples, beginning, recipe, execution, processes)
         with closing(loader):
-            objective = hooks.make_objective(beginning, recipe, execution)
+            if recipe.objective is Goal.CTC_DRAFT:
+                objective: nn.Module = _draft(beginning, recipe, examples)
+            else:
+                objective = hooks.make_objective(beginning, recipe, execution)
+            parameters = list(objective.parameters())
             trainer = Trainer(objective, loader, recipe, execution, processes, folder)
             trainer.resume()
             start = RunStart(
@@ -121,6 +125,15 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
             export(folder.checkpoints()[-1][1], folder.model)
         processes.wait()
     return is_done
+
+
+def _draft(beginning: Beginning, recipe: Recipe, examples: ShardIndex) -> nn.Module:
+    tokenizer, dims = beginning.tokenizer, beginning.whisper.dims
+    texts = (examples.fields(number) for number in range(len(examples)))
+    vocabulary = frequent_tokens(texts, tokenizer, n_text_ctx=dims.n_text_ctx)
+    torch.manual_seed(recipe.seed)
+    remembers = recipe.augmentation == Augmentation()
+    return CtcDraft(beginning.whisper, vocabulary, text_end=tokenizer.eot, remembers=remembers)
 
 
 def _walk(

@@ -7,6 +7,7 @@ import typer
 
 from eval.cli.capacity import capacity
 from eval.cli.compare import compare
+from eval.cli.draft import draft
 from eval.cli.gpu import gpu
 from eval.cli.join import join, non_speech
 from eval.cli.lengths import lengths
@@ -47,6 +48,7 @@ app.command()(speed)
 app.command()(load)
 app.command()(scaling)
 app.command()(gpu)
+app.command()(draft)
 app.command()(lengths)
 app.command()(capacity)
 app.command()(suite)

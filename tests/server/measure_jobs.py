@@ -24,7 +24,7 @@ from server.jobs.store import JobStore, NewJob
 
 N_JOBS = 1_000
 N_POSTS = 300
-N_SHARED, N_WINDOWS, WINDOW_S = 60, 5, 0.2
+N_SHARED, N_WINDOWS, WINDOW_S = 24, 5, 0.8
 
 
 def new_job() -> NewJob:

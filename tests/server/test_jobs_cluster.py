@@ -1,6 +1,6 @@
 """Several hosts share jobs: over a database that goes away and comes back, over cables that are pulled, over kills.
 
-``CHAOS=full`` takes a thousand faults in the place of ten.
+``CHAOS=full`` takes a thousand faults in the place of ten, ``CHAOS=0.1`` that share of a thousand.
 """
 
 import os
@@ -19,7 +19,8 @@ from cluster_hosts import Cluster, Host, Namespace, namespaces_work, until
 from postgres_server import NO_POSTGRES, PostgresServer, postgres_programs, running_postgres
 from tcp_proxy import TcpProxy
 
-N_FAULTS = 1000 if os.environ.get("CHAOS") == "full" else 10
+SHARE = os.environ.get("CHAOS", "0.01")
+N_FAULTS = round(1000 * (1.0 if SHARE == "full" else float(SHARE)))
 N_WINDOWS = 5
 RECONNECT_S = 10.0
 

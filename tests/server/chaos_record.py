@@ -78,13 +78,13 @@ class Measurement:
     ) -> None:
         """Note a figure. The target itself is held against it in the full form; else so many times the target, since
         few runs on a busy machine say little of its speed."""
-        factor = 1.0 if IS_FULL else slack
+        measured, factor = float(measured), 1.0 if IS_FULL else slack  # numpy's are not for JSON
         if at_most is not None:
             target, met, holds = f"≤ {at_most:g}", measured <= at_most, measured <= at_most * factor
         else:
             assert at_least is not None
             target, met, holds = f"≥ {at_least:g}", measured >= at_least, measured >= at_least / factor
-        note = Check(what=what, target=target, measured=round(float(measured), 4), unit=unit, met=met)
+        note = Check(what=what, target=target, measured=round(measured, 4), unit=unit, met=met)
         self.record.checks.append(note)
         if not holds:
             self._broken.append(f"{what}: got {measured:.4g}, expected {target} {unit}".strip())

@@ -241,7 +241,7 @@ def test_an_overload_is_refused_quickly_and_what_is_accepted_is_answered(worker:
         async def later(place: int) -> Outcome:
             await asyncio.sleep(place / rate - (time.monotonic() - began))
             status, seconds = await ask(service.port, request)
-            row.progress(place)
+            row.progress(round(place / rate))
             return status, seconds, time.monotonic() - began
 
         return await asyncio.gather(*(later(place) for place in range(int(rate * duration_s))))

@@ -24,9 +24,9 @@ test: setup
 settings: $(VENV)/.setup
 	$(BIN)/auricle-serve settings > docs/settings.md
 
-# Parity with the reference implementation on every golden clip; `make test` takes every second one.
+# Parity with the reference implementation on every golden clip and in five minutes; `make test` takes every second clip.
 parity: setup
-	GOLDEN=full $(BIN)/python -m pytest tests/asr/test_golden.py
+	GOLDEN=full $(BIN)/python -m pytest tests/asr/test_golden.py tests/asr/test_transcriber.py -k reference
 
 # The service against 5,000 requests that its own OpenAPI document suggests.
 fuzz: $(VENV)/.setup

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS := $(wildcard asr/native/src/*)
 
-.PHONY: serve setup test check parity fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
+.PHONY: serve setup test check parity clusters fuzz report settings pictures chaos requirements sbom licences audit capacity image-check \
 	dashboard-check nginx-check ray-check job-speed
 
 # The service on 127.0.0.1:8000 (AURICLE_PORT changes it), answering with the packaged base weights.
@@ -27,6 +27,10 @@ settings: $(VENV)/.setup
 # Parity with the reference implementation on every golden clip and in five minutes; `make test` takes every second clip.
 parity: setup
 	GOLDEN=full $(BIN)/python -m pytest tests/asr/test_golden.py tests/asr/test_transcriber.py -k reference
+
+# The data pipeline on clusters of this machine: Ray, and Slurm where it is installed (Debian: slurm-wlm, munge; as root).
+clusters: $(VENV)/.setup
+	CLUSTERS=full $(BIN)/python -m pytest tests/data_pipeline/test_executors.py tests/data_pipeline/test_slurm.py tests/eval/targets/test_on_ray.py
 
 # The service against 5,000 requests that its own OpenAPI document suggests.
 fuzz: $(VENV)/.setup

@@ -39,6 +39,7 @@ def test_the_same_bytes_whatever_the_number_of_processes(finished: Path, recipe:
     assert contents(again) == contents(finished)
 
 
+@pytest.mark.skipif(os.environ.get("CLUSTERS") != "full", reason="half a minute: `make clusters` runs it")
 def test_a_ray_cluster_gives_the_same_bytes(tmp_path: Path):
     """One of this machine, which each step starts and ends: two chunks, since each is a process of its own in it."""
     recipe = make_heap(tmp_path)

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from chaos_record import IS_SHORT
 from cluster_hosts import Cluster, Host, Namespace, namespaces_work, until
 from postgres_server import NO_POSTGRES, PostgresServer, postgres_programs, running_postgres
 from tcp_proxy import TcpProxy
@@ -53,6 +54,7 @@ def works(cluster: Cluster, owner_before: set[str]) -> bool:
     return bool(owners - owner_before)
 
 
+@pytest.mark.skipif(IS_SHORT, reason="half a minute: `make chaos` runs it; the other tests cut, kill and restart too")
 def test_hosts_are_cut_off_and_killed_and_the_database_is_restarted(cluster: Cluster) -> None:
     if not namespaces_work():
         pytest.skip("network namespaces cannot be made: this needs root and iproute2")

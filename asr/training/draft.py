@@ -42,7 +42,7 @@ def frequent_tokens(texts: Iterable[Mapping[str, Any]], tokenizer: Tokenizer, *,
 class CtcDraft(nn.Module):
     """CTC (Graves et al., ICML 2006) of the text tokens; timestamps and what the vocabulary lacks are left out.
 
-    ``memory`` keeps what the encoder has heard, on a CPU.
+    ``memory`` keeps what the encoder has heard.
     """
 
     def __init__(self, whisper: Whisper, vocabulary: Tensor, *, text_end: int, memory: FeatureMemory | None) -> None:
@@ -76,9 +76,7 @@ class CtcDraft(nn.Module):
 
     def _features(self, mel_1FT: Tensor) -> Tensor:
         """(1, S, C)."""
-        if self._memory is not None and mel_1FT.device.type == "cpu":
-            return self._memory.encode(mel_1FT, self._hear)
-        return self._hear(mel_1FT)
+        return self._memory.encode(mel_1FT, self._hear) if self._memory else self._hear(mel_1FT)
 
     @torch.no_grad()
     def _hear(self, mel_1FT: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class TeacherForced(nn.Module):
 
     ``stochastic_depth``: in training, the probability with which an example passes a block by, and the others' residual
     is scaled up by as much (arXiv:1603.09382; large-v2: 0.1). ``recompute``: activation checkpointing, block by block.
-    ``memory``: where an encoder that is frozen keeps what it has heard on a CPU; on a GPU hearing is the cheaper.
+    ``memory``: where an encoder that is frozen keeps what it has heard.
     """
 
     def __init__(
@@ -100,9 +100,7 @@ class TeacherForced(nn.Module):
 
     def encode(self, mel_BFT: Tensor) -> Tensor:
         """Log-Mel → audio features (B, S, C)."""
-        if self._memory is not None and mel_BFT.device.type == "cpu":
-            return self._memory.encode(mel_BFT, self._hear)
-        return self._hear(mel_BFT)
+        return self._memory.encode(mel_BFT, self._hear) if self._memory else self._hear(mel_BFT)
 
     def _hear(self, mel_BFT: Tensor) -> Tensor:
         encoder = self.whisper.encoder

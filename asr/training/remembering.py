@@ -23,11 +23,14 @@ class FeatureMemory:
         self._kept: dict[bytes, Tensor] = {}
 
     def encode(self, mel_BFT: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
-        """Log-Mel on the CPU → audio features (B, S, C), without gradients; ``hear`` is asked for what is not kept.
+        """Log-Mel → audio features (B, S, C), without gradients; ``hear`` is asked for what is not kept.
 
+        Nothing is kept of what lies on a GPU, where hearing is the cheaper.
         It hears one window at a time: sums of a batch differ in their last bits from those of a part of it, and a run
         that goes on from a checkpoint has kept others.
         """
+        if mel_BFT.device.type != "cpu":
+            return hear(mel_BFT)
         return torch.cat([self._one(mel_1FT, hear) for mel_1FT in torch.split(mel_BFT, 1)])
 
     @torch.no_grad()

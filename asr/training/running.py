@@ -25,13 +25,13 @@ from asr.training.full_context import FullContext
 from asr.training.joint_ctc import JointCtc
 from asr.training.loader import BatchPlan, Loader
 from asr.training.objective import TeacherForced
-from asr.training.options import Augmentation, Execution, Goal, Parallel, Recipe
+from asr.training.options import Execution, Goal, Parallel, Recipe
 from asr.training.remembering import FeatureMemory
 from asr.training.run_folder import RunFolder
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.trainer import Trainer, UpdateReport
 
-__all__ = ["Hooks", "Observer", "RunStart", "chosen_objective", "next_token", "train"]
+__all__ = ["Hooks", "Observer", "RunStart", "chosen_objective", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,28 +57,24 @@ class Observer(Protocol):
         """No more comes, whatever the reason."""
 
 
-def next_token(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
-    """The paper's objective, with a CTC loss beside it where the recipe gives that a weight."""
-    if recipe.ctc_weight:
-        return JointCtc(beginning.whisper, beginning.tokenizer, recipe, recompute=execution.recompute)
-    is_shared = execution.parallel is Parallel.FSDP  # whose processes have to make every forward pass together
-    return TeacherForced(
-        beginning.whisper, stochastic_depth=recipe.stochastic_depth, recompute=execution.recompute,
-        memory=None if is_shared else FeatureMemory(),
-    )  # fmt: skip
-
-
-def chosen_objective(beginning: Beginning, recipe: Recipe, execution: Execution) -> nn.Module:
+def chosen_objective(beginning: Beginning, recipe: Recipe, execution: Execution, examples: ShardIndex) -> nn.Module:
     """The recipe's."""
-    if recipe.objective is Goal.NEXT_TOKEN:
-        return next_token(beginning, recipe, execution)
-    return FullContext(
-        beginning.whisper,
-        teacher=copy.deepcopy(beginning.whisper),
-        remembers=recipe.augmentation == Augmentation(),
-        stochastic_depth=recipe.stochastic_depth,
-        recompute=execution.recompute,
-    )
+    whisper, tokenizer = beginning.whisper, beginning.tokenizer
+    is_shared = execution.parallel is Parallel.FSDP  # whose processes have to make every forward pass together
+    memory = None if is_shared else FeatureMemory()
+    manner: dict[str, Any] = {"stochastic_depth": recipe.stochastic_depth, "recompute": execution.recompute}
+    match recipe.objective:
+        case Goal.NEXT_TOKEN if recipe.ctc_weight:
+            return JointCtc(whisper, tokenizer, recipe, recompute=execution.recompute)
+        case Goal.NEXT_TOKEN:
+            return TeacherForced(whisper, memory=memory, **manner)
+        case Goal.FULL_CONTEXT:  # the teacher is no process's to share
+            return FullContext(whisper, teacher=copy.deepcopy(whisper), memory=FeatureMemory(), **manner)
+        case Goal.CTC_DRAFT:
+            texts = (examples.fields(number) for number in range(len(examples)))
+            vocabulary = frequent_tokens(texts, tokenizer, n_text_ctx=whisper.dims.n_text_ctx)
+            torch.manual_seed(recipe.seed)
+            return CtcDraft(whisper, vocabulary, text_end=tokenizer.eot, memory=memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +85,7 @@ class Hooks:
     """Called in the first process, when everything is loaded."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after each update, in every process."""
-    make_objective: Callable[[Beginning, Recipe, Execution], nn.Module] = chosen_objective
+    make_objective: Callable[[Beginning, Recipe, Execution, ShardIndex], nn.Module] = chosen_objective
     """Makes an ``Objective``."""
 
 
@@ -108,10 +104,7 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
         processes.wait()
         loader = _loader(examples, beginning, recipe, execution, processes)
         with closing(loader):
-            if recipe.objective is Goal.CTC_DRAFT:
-                objective: nn.Module = _draft(beginning, recipe, execution, examples)
-            else:
-                objective = hooks.make_objective(beginning, recipe, execution)
+            objective = hooks.make_objective(beginning, recipe, execution, examples)
             parameters = list(objective.parameters())
             trainer = Trainer(objective, loader, recipe, execution, processes, folder)
             trainer.resume()
@@ -125,15 +118,6 @@ def train(shards: Sequence[Path], out: Path, recipe: Recipe, execution: Executio
             export(folder.checkpoints()[-1][1], folder.model)
         processes.wait()
     return is_done
-
-
-def _draft(beginning: Beginning, recipe: Recipe, execution: Execution, examples: ShardIndex) -> nn.Module:
-    tokenizer, dims = beginning.tokenizer, beginning.whisper.dims
-    texts = (examples.fields(number) for number in range(len(examples)))
-    vocabulary = frequent_tokens(texts, tokenizer, n_text_ctx=dims.n_text_ctx)
-    torch.manual_seed(recipe.seed)
-    memory = None if execution.parallel is Parallel.FSDP else FeatureMemory()  # as in next_token
-    return CtcDraft(beginning.whisper, vocabulary, text_end=tokenizer.eot, memory=memory)
 
 
 def _walk(

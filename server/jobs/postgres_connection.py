@@ -27,9 +27,7 @@ logger = logging.getLogger("auricle.jobs")
 Connection = AsyncConnection[DictRow]
 
 MAX_CONNECTIONS = 4  # of one process, and one that listens; PostgreSQL takes 100 by default
-PATIENCE_S = (
-    4.0  # for a connection; also the longest time over which one that fails is tried again before it is asked for
-)
+PATIENCE_S = 4.0  # for a connection; one that fails is tried again for as long before it is asked for anew
 _NETWORK: dict[str, Any] = {
     "application_name": "auricle",
     "connect_timeout": 3,

@@ -8,10 +8,11 @@ import torch
 
 from asr.errors import TrainingError
 from asr.model import ModelDimensions, Whisper
-from asr.training.full_context import FullContext, _Teacher
+from asr.training.full_context import FullContext
 from asr.training.loader import Batch
 from asr.training.objective import TeacherForced
 from asr.training.optimization import make_optimizer
+from asr.training.remembering import FeatureMemory
 from asr.training.targets import IGNORED
 
 DIMS = ModelDimensions(80, 30, 32, 2, 2, 50, 16, 32, 2, 3)
@@ -36,9 +37,9 @@ def batch_of(*n_frames: int) -> Batch:
     )  # fmt: skip
 
 
-def full_context(model: Whisper, *, remembers: bool = False) -> FullContext:
-    teacher = copy.deepcopy(model)
-    return FullContext(model, teacher=teacher, remembers=remembers, stochastic_depth=0.0, recompute=False)
+def full_context(model: Whisper, *, max_bytes: int = 1 << 20) -> FullContext:
+    memory = FeatureMemory(max_bytes)
+    return FullContext(model, teacher=copy.deepcopy(model), memory=memory, stochastic_depth=0.0, recompute=False)
 
 
 def test_who_hears_all_has_nothing_to_learn(model):
@@ -75,17 +76,17 @@ def test_a_row_counts_alike_in_any_company(model):
 
 def test_it_comes_nearer_and_the_teacher_stays(model):
     losses = {}
-    for remembers in (False, True):
-        objective, batch = full_context(copy.deepcopy(model), remembers=remembers), batch_of(20, 34)
+    for max_bytes in (0, 1 << 20):
+        objective, batch = full_context(copy.deepcopy(model), max_bytes=max_bytes), batch_of(20, 34)
         teacher = objective._teacher._model
         before = copy.deepcopy(teacher.state_dict())
         optimizer = make_optimizer(objective)
-        losses[remembers] = [learn(objective, batch, optimizer) for _ in range(30)]
+        losses[max_bytes] = [learn(objective, batch, optimizer) for _ in range(30)]
         assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
         assert not any(parameter.requires_grad for parameter in teacher.parameters())
         assert {name.split(".")[0] for name in objective.state_dict()} == {"whisper"}
-    assert losses[True] == losses[False]
-    assert losses[True][-1] < losses[True][0] / 2
+    assert losses[1 << 20] == losses[0]  # whether what the teacher has heard is kept or not
+    assert losses[0][-1] < losses[0][0] / 2
 
 
 def learn(objective: FullContext, batch: Batch, optimizer: torch.optim.Optimizer) -> float:
@@ -96,21 +97,6 @@ def learn(objective: FullContext, batch: Batch, optimizer: torch.optim.Optimizer
     optimizer.step()
     optimizer.zero_grad()
     return loss.item()
-
-
-def test_only_what_there_is_room_for_is_remembered(model):
-    teacher = _Teacher(model, max_bytes=3 * 8 * 32 * 4)  # three layers of eight states
-    batch = batch_of(60, 60)
-    first, second = (
-        [teacher.states(key, batch.full_BFT[row : row + 1], batch.tokens_BM[row : row + 1]) for key in ("a", "a")]
-        for row in (0, 1)
-    )
-    assert first[0] is first[1] is second[0]  # by its name alone
-    other = teacher.states("b", batch.full_BFT[1:], batch.tokens_BM[1:])
-    assert teacher.states("b", batch.full_BFT[1:], batch.tokens_BM[1:]) is other
-    again = teacher.states("a", batch.full_BFT[:1], batch.tokens_BM[:1])
-    assert again is not first[0]
-    assert torch.equal(again, first[0])
 
 
 def test_a_batch_without_what_the_teacher_hears_is_an_error(model):

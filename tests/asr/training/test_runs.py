@@ -203,7 +203,7 @@ class WithHead(TeacherForced):
 
 
 def test_another_objective_is_trained_continued_and_exported_without_what_it_has_besides(tmp_path, recipe, tones):
-    def objective(beginning: Beginning, _recipe: Recipe, _execution: Execution) -> WithHead:
+    def objective(beginning: Beginning, *_: object) -> WithHead:
         return WithHead(beginning.whisper)
 
     out = tmp_path / "run"

@@ -49,7 +49,7 @@ def capacity(
     Exit code: 0; 1 when a file cannot be used; 2 for a wrong option.
     """
     with reported_errors():
-        from eval.capacity import read_inputs
+        from eval.capacity.inputs import read_inputs
         from eval.report.capacity import CapacityPlan, capacity_as_report, capacity_tables, draw_capacity
         from eval.report.terminal import document_table
 

@@ -10,20 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from eval.capacity import (
-    Gpu,
-    Hosted,
-    Inputs,
-    Load,
-    Machine,
-    Scope,
-    cost_per_hour,
-    demand_on,
-    limits_of,
-    live_demand,
-    site_of,
-    sustained,
-)
+from eval.capacity.inputs import Gpu, Hosted, Inputs, Load, Machine
+from eval.capacity.model import Scope, cost_per_hour, demand_on, limits_of, live_demand, site_of, sustained
 from eval.noise.plot import COLOURS
 from eval.report.document import (
     NO_VALUE,

@@ -106,7 +106,8 @@ class JobRows:
         """See JobStore."""
         now = self._now()
         places = ", ".join("?" * len(models))
-        query = f"SELECT id FROM jobs WHERE model IN ({places}) AND status = 'queued' ORDER BY seq LIMIT 1"  # noqa: S608
+        known = f"model IN ({places})"  # question marks only
+        query = f"SELECT id FROM jobs WHERE {known} AND status = 'queued' ORDER BY seq LIMIT 1"  # noqa: S608
         with self._transaction() as db:
             db.execute(
                 "UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL"

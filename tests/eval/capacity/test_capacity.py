@@ -7,17 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eval.capacity import (
-    Measured,
-    Scope,
-    cost_per_hour,
-    demand_on,
-    limits_of,
-    live_demand,
-    read_inputs,
-    site_of,
-    sustained,
-)
+from eval.capacity.inputs import Measured, read_inputs
+from eval.capacity.model import Scope, cost_per_hour, demand_on, limits_of, live_demand, site_of, sustained
 from eval.cli import app
 from eval.errors import ResultsError
 

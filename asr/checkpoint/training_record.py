@@ -9,11 +9,11 @@ from pathlib import Path
 
 from asr.checkpoint.types import read_json_object
 from asr.errors import CheckpointError
+from asr.options import AudioContext
 
 __all__ = ["TrainingRecord", "hears_bare_windows", "read_training_record", "write_training_record"]
 
 FILE = "training.json"
-CONTEXTS = ("exact", "auto", "fit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class TrainingRecord:
 
     def __post_init__(self) -> None:
         """Raise ValueError for what no run can have."""
-        if self.context not in CONTEXTS:
-            raise ValueError(f"context: got {self.context!r}, expected one of {', '.join(CONTEXTS)}")
+        if self.context not in set(AudioContext):
+            raise ValueError(f"context: got {self.context!r}, expected one of {', '.join(AudioContext)}")
         for field in fields(self)[1:-1]:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
@@ -51,13 +51,12 @@ def write_training_record(record: TrainingRecord, folder: Path) -> None:
 
 def hears_bare_windows(model: Path) -> bool:
     """Whether a model was trained to hear windows without silence after them. Raises CheckpointError."""
-    path = (model if model.is_dir() else model.parent) / FILE
-    return path.exists() and read_training_record(model).context == "fit"
+    return _place(model).exists() and read_training_record(model).context == AudioContext.FIT
 
 
 def read_training_record(model: Path) -> TrainingRecord:
     """Read that of a model's folder, or of a file in it. Raises CheckpointError."""
-    path = (model if model.is_dir() else model.parent) / FILE
+    path = _place(model)
     if not path.exists():
         raise CheckpointError(
             f"{path}: no such file; expected a model of `auricle train`, which says there how much it was trained"
@@ -66,3 +65,7 @@ def read_training_record(model: Path) -> TrainingRecord:
         return TrainingRecord(**read_json_object(path))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; `auricle export` writes it anew from the run") from error
+
+
+def _place(model: Path) -> Path:
+    return (model if model.is_dir() else model.parent) / FILE

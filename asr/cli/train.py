@@ -11,6 +11,7 @@ import typer
 
 from asr.cli.console import Device, report, told_plainly
 from asr.errors import InvalidOptionError
+from asr.options import AudioContext
 from asr.training.options import (
     PAPER_BATCH,
     PAPER_WARMUP_UPDATES,
@@ -20,7 +21,6 @@ from asr.training.options import (
     FromCheckpoint,
     FromScratch,
     Goal,
-    Heard,
     Parallel,
     Parts,
     Precision,
@@ -120,13 +120,13 @@ def train(  # noqa: PLR0913 (one parameter an option: it is what typer reads)
         ),
     ] = 0.0,
     context: Annotated[
-        Heard,
+        AudioContext,
         typer.Option(
             rich_help_panel=LEARN,
             help="exact: examples are padded to 30 s; auto: short ones as `auricle transcribe --context auto` hears "
             "them, which is faster; fit: not at all, for the first updates of a new model, or to learn that.",
         ),
-    ] = Heard.EXACT,
+    ] = AudioContext.EXACT,
     spec_augment: Annotated[
         bool, typer.Option(rich_help_panel=VARY, help="Warp time, mask frequencies and times (LibriSpeech Basic).")
     ] = False,

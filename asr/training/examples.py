@@ -10,15 +10,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from asr.audio_context import bare_context, short_context
+from asr.audio_context import context_of
 from asr.errors import InvalidOptionError, TrainingError
 from asr.features import N_FRAMES, SAMPLE_RATE, WINDOW_S, LogMel, pad_or_trim
 from asr.model import ModelDimensions
+from asr.options import AudioContext
 from asr.shards import ShardExample
 from asr.tokenizer import Tokenizer
 from asr.training.augmentation import NoiseFolder, at_speed, draw_speed, spec_augment
 from asr.training.bpe_dropout import BpeDropout
-from asr.training.options import Augmentation, Heard
+from asr.training.options import Augmentation
 from asr.training.targets import IGNORED, Encode, Fields, TokenExample, encode_example
 
 __all__ = ["ExampleMaker", "TrainingExample"]
@@ -50,7 +51,7 @@ class ExampleMaker:
         dims: ModelDimensions,
         *,
         seed: int,
-        context: Heard,
+        context: AudioContext,
         augmentation: Augmentation,
         bpe_dropout: BpeDropout | None,
     ) -> None:
@@ -74,12 +75,12 @@ class ExampleMaker:
             row = encode_example(fields, self._tokenizer, n_text_ctx=self._dims.n_text_ctx, encode=self._spelling(rng))
         except (TrainingError, InvalidOptionError) as error:
             raise TrainingError(f"example {example.key}: {error}") from error
-        mel, full = self._mel(example, fields, factor, rng)
+        mel, n_frames = self._mel(example, fields, factor, rng)
         kept = row or TokenExample(tokens=(self._tokenizer.sot,), targets=(IGNORED,))
         return TrainingExample(
             key=example.key, mel_FT=mel, tokens=kept.tokens, targets=kept.targets,
             duration=example.waveform.duration, is_too_long=row is None,
-            full_FT=full if has_teacher else None,
+            full_FT=pad_or_trim(mel[:, :n_frames], N_FRAMES) if has_teacher else None,
         )  # fmt: skip
 
     def _spelling(self, rng: random.Random) -> Encode | None:
@@ -87,8 +88,8 @@ class ExampleMaker:
             return None
         return partial(self._bpe_dropout.encode, dropout=self._augmentation.bpe_dropout, rng=rng)
 
-    def _mel(self, example: ShardExample, fields: Fields, factor: float, rng: random.Random) -> tuple[Tensor, Tensor]:
-        """The window as ``context`` has it heard, and with all 30 s."""
+    def _mel(self, example: ShardExample, fields: Fields, factor: float, rng: random.Random) -> tuple[Tensor, int]:
+        """The window as ``context`` has it heard, and how many of its frames are the example's."""
         samples = at_speed(example.waveform.samples, factor)
         if fields.audio_end is not None:
             samples = samples[: round(fields.audio_end * SAMPLE_RATE)]
@@ -96,17 +97,7 @@ class ExampleMaker:
             samples = self._noise.add(samples, rng)
         mel = LogMel(samples, n_mels=self._dims.n_mels, device=torch.device("cpu"))
         n_frames = min(mel.n_frames, N_FRAMES)
-        window = mel.padded_window(0, n_frames, _padded_to(n_frames, self._context))
+        window = mel.padded_window(0, n_frames, context_of(n_frames, self._context))
         if self._augmentation.spec_augment:
             window = spec_augment(window, n_frames, rng)
-        return window, pad_or_trim(window[:, :n_frames], N_FRAMES)
-
-
-def _padded_to(n_frames: int, context: Heard) -> int:
-    match context:
-        case Heard.EXACT:
-            return N_FRAMES
-        case Heard.AUTO:
-            return short_context(n_frames)
-        case Heard.FIT:
-            return bare_context(n_frames)
+        return window, n_frames

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from asr.errors import InvalidOptionError
+from asr.options import AudioContext
 
 __all__ = [
     "PAPER_BATCH",
@@ -18,7 +19,6 @@ __all__ = [
     "FromCheckpoint",
     "FromScratch",
     "Goal",
-    "Heard",
     "Parallel",
     "Parts",
     "Precision",
@@ -73,14 +73,6 @@ class Goal(StrEnum):
     NEXT_TOKEN = "next-token"  # noqa: S105 (no password): the paper's: its surprise at each token
     FULL_CONTEXT = "full-context"  # how far its hidden states are off those of itself with all 30 s
     CTC_DRAFT = "ctc-draft"  # that of a head on the encoder, which drafts what the decoder will say
-
-
-class Heard(StrEnum):
-    """How much silence follows a short example."""
-
-    EXACT = "exact"  # always up to 30 s, as in the paper
-    AUTO = "auto"  # as inference with this context adds
-    FIT = "fit"  # none: the cheapest beginning of a model from scratch, which must go on with another
 
 
 class Precision(StrEnum):
@@ -167,8 +159,8 @@ class Recipe:
     """Probability that an example skips a block (arXiv:1603.09382); large-v2: 0.1."""
     ctc_weight: float = 0.0
     """Of a CTC loss on the encoder, beside the paper's; 0: none (see ``joint_ctc``)."""
-    context: Heard = Heard.EXACT
-    """How much silence follows a short example."""
+    context: AudioContext = AudioContext.EXACT
+    """How much silence follows a short example: as much as inference adds."""
     objective: Goal = Goal.NEXT_TOKEN
     augmentation: Augmentation = Augmentation()
 
@@ -209,7 +201,7 @@ class Recipe:
         if isinstance(self.start, FromScratch):
             message = f"objective: got {self.objective} with a preset; its teacher needs trained weights: give --init"
             raise InvalidOptionError(message, param="objective")
-        if self.context is Heard.EXACT:
+        if self.context is AudioContext.EXACT:
             message = f"context: got {self.context} with the objective {self.objective}, which hears that already; "
             raise InvalidOptionError(f"{message}expected fit or auto", param="context")
 

@@ -14,9 +14,10 @@ from asr.checkpoint import load_model, read_checkpoint
 from asr.draft_head import DRAFT_HEAD, load_draft_head
 from asr.errors import InvalidOptionError, TrainingError
 from asr.features import LogMel
+from asr.options import AudioContext
 from asr.training.draft import CtcDraft, frequent_tokens
 from asr.training.loader import Batch
-from asr.training.options import Execution, FromCheckpoint, FromScratch, Goal, Heard, Parts, Recipe
+from asr.training.options import Execution, FromCheckpoint, FromScratch, Goal, Parts, Recipe
 from asr.training.remembering import FeatureMemory
 from asr.training.running import Hooks, train
 from asr.training.targets import IGNORED
@@ -47,7 +48,7 @@ def spoken(text: str) -> np.ndarray:
 
 def run(shard: Path, out: Path, **recipe) -> list[float]:
     observer = Silent()
-    defaults = {"updates": 1, "batch": 4, "peak_lr": 1e-3, "warmup": 0, "context": Heard.FIT}
+    defaults = {"updates": 1, "batch": 4, "peak_lr": 1e-3, "warmup": 0, "context": AudioContext.FIT}
     train(
         [shard], out, Recipe(**defaults | recipe), Execution(device="cpu", n_workers=1),
         Hooks(observe=lambda _folder, _start: observer),

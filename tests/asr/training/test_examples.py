@@ -18,7 +18,7 @@ from asr.training.augmentation import NoiseFolder, at_speed, draw_speed, spec_au
 from asr.training.bpe_dropout import BpeDropout
 from asr.training.examples import ExampleMaker, TrainingExample
 from asr.training.loader import BatchPlan, Loader, collate
-from asr.training.options import Augmentation, Heard
+from asr.training.options import Augmentation
 from asr.training.shard_index import ShardIndex, find_shards
 from asr.training.targets import IGNORED
 
@@ -61,11 +61,11 @@ def test_a_short_example_is_heard_as_inference_hears_it(maker):
 
 @pytest.mark.parametrize("varied", [{}, {"spec_augment": True}])
 def test_a_teacher_hears_the_same_with_all_thirty_seconds(maker, varied):
-    taught = maker(context=Heard.FIT, **varied).make(example_of(2.51), 0, has_teacher=True)
+    taught = maker(context=AudioContext.FIT, **varied).make(example_of(2.51), 0, has_teacher=True)
     assert (taught.mel_FT.shape, taught.full_FT.shape) == ((80, 252), (80, N_FRAMES))
     assert torch.equal(taught.full_FT[:, :251], taught.mel_FT[:, :251])
     assert not taught.full_FT[:, 251:].any()
-    alone = maker(context=Heard.FIT, **varied).make(example_of(2.51), 0)
+    alone = maker(context=AudioContext.FIT, **varied).make(example_of(2.51), 0)
     assert torch.equal(alone.mel_FT, taught.mel_FT)
     assert alone.full_FT is None
 

@@ -22,7 +22,7 @@ from asr.training.building import Beginning
 from asr.training.export import export, find_checkpoint
 from asr.training.loader import Batch
 from asr.training.objective import TeacherForced
-from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Goal, Heard, Recipe
+from asr.training.options import Augmentation, Execution, FromCheckpoint, FromScratch, Goal, Recipe
 from asr.training.run_folder import RunFolder
 from asr.training.running import Hooks, RunStart, chosen_objective, train
 from asr.training.shard_index import ShardIndex, find_shards
@@ -218,7 +218,11 @@ def test_a_model_learns_from_itself_to_hear_bare_windows_and_says_so(tmp_path, r
     run([tones], tmp_path / "first", recipe(updates=1, warmup=0))
     first, out = tmp_path / "first/model", tmp_path / "run"
     fitting = recipe(
-        start=FromCheckpoint(model=str(first)), objective=Goal.FULL_CONTEXT, context=Heard.FIT, updates=6, peak_lr=1e-3
+        start=FromCheckpoint(model=str(first)),
+        objective=Goal.FULL_CONTEXT,
+        context=AudioContext.FIT,
+        updates=6,
+        peak_lr=1e-3,
     )
     run([tones], out, fitting, stop_after=2)
     _, reports = run([tones], out, fitting, resume=True)
@@ -350,7 +354,7 @@ def test_text_that_is_too_long_is_counted_and_not_learned(tmp_path, recipe):
         ({"stochastic_depth": 1.0}, "stochastic_depth: got 1.0, expected 0 or more and less than 1"),
         ({"objective": Goal.FULL_CONTEXT}, "objective: got full-context with a preset; .*: give --init"),
         (
-            {"objective": Goal.FULL_CONTEXT, "start": FromCheckpoint(model="base"), "context": Heard.EXACT},
+            {"objective": Goal.FULL_CONTEXT, "start": FromCheckpoint(model="base"), "context": AudioContext.EXACT},
             "context: got exact with the objective full-context, which hears that already; expected fit or auto",
         ),
     ],

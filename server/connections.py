@@ -3,23 +3,28 @@
 uvicorn itself bounds neither how long a head may take to arrive nor how large it may grow: a client could hold a
 descriptor with one byte a minute, and fill the memory with one header. And it closes a connection whose body it has
 not read, at which the kernel takes back what the client has not read either: of a refusal it sees a reset, and a proxy
-tells it 502. Here the rest of the body is read first, for a while. Knows nothing of routes, and of bodies that somebody
-wants: ``server.uploads`` counts those.
+tells it 502. Here the rest of the body is read first, for a while. And what runs out of memory in the middle of a body
+breaks the connection off: a body that there is no memory for is not begun (``OUT_OF_MEMORY`` in the request's state).
+Knows nothing of routes, and of bodies that somebody wants: ``server.uploads`` counts those.
 """
 
 import asyncio
 import logging
+import mmap
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["HEAD_PATIENCE_S", "LINGER_S", "MAX_HEAD_BYTES", "HttpConnection"]
+from server.middleware import OUT_OF_MEMORY
+
+__all__ = ["HEAD_PATIENCE_S", "LINGER_S", "MAX_HEAD_BYTES", "ROOM_BYTES", "HttpConnection"]
 
 logger = logging.getLogger("auricle.connections")
 
 HEAD_PATIENCE_S = 20.0  # from the first byte, or from the connection, to the end of the head
 MAX_HEAD_BYTES = 2**16  # as uvicorn's other protocol has it
 LINGER_S = 30.0  # for the rest of a body whose request is answered
+ROOM_BYTES = 2**26  # what a process that takes dozens of bodies at once may still ask for: up to 2 MiB each
 CLOSING = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -34,6 +39,7 @@ class HttpConnection(HttpToolsProtocol):
         self._body_due: asyncio.TimerHandle | None = None
         """Set when the answer is sent and the body is not read."""
         self._closes_after_body = False
+        self._is_body_dropped = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """A client is there; its first head is due."""
@@ -55,10 +61,18 @@ class HttpConnection(HttpToolsProtocol):
         """The head is whole."""
         self._head_due = _stopped(self._head_due)
         self._is_body_read = False
+        self._is_body_dropped = self.parser.get_method() == b"POST" and not _has_room()
+        if self._is_body_dropped:
+            self.scope["state"][OUT_OF_MEMORY] = True
         known = self.cycle
         super().on_headers_complete()
         if self.cycle is not known:
             self.cycle.transport = _Answering(self)  # type: ignore[assignment]  # all that a cycle asks of one
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if not self._is_body_dropped:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body is whole."""
@@ -122,6 +136,15 @@ class _Answering:
 
     def close(self) -> None:
         self._connection.close_after_body()
+
+
+def _has_room() -> bool:
+    """Whether the system would give memory, which is asked for and given back untouched: microseconds."""
+    try:
+        mmap.mmap(-1, ROOM_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except (OSError, MemoryError):
+        return False
+    return True
 
 
 def _stopped(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:

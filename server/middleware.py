@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import error_response, internal_error, out_of_memory
+from server.errors import ApiError, error_response, internal_error, out_of_memory
 from server.logs import current_request_id
 from server.metrics import Metrics
 from server.request_record import RequestRecord
@@ -20,13 +20,14 @@ from server.request_record import RequestRecord
 if TYPE_CHECKING:
     from server.tracing import RequestTracer
 
-__all__ = ["RequestMiddleware"]
+__all__ = ["OUT_OF_MEMORY", "RequestMiddleware"]
 
 logger = logging.getLogger("auricle.requests")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what may appear in a log line as it came
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 NO_ROUTE = "-"
+OUT_OF_MEMORY = "out_of_memory"  # in the request's state: its body is not there, for want of memory
 SWITCHING_PROTOCOLS = 101
 CLOSED_BEFORE_ACCEPT = 403  # what an ASGI server makes of it
 
@@ -58,16 +59,23 @@ class RequestMiddleware:
             current_request_id.reset(token)
 
     async def _guarded(self, scope: Scope, exchange: "_Exchange") -> None:
+        if OUT_OF_MEMORY in scope["state"]:
+            logger.error("no memory is left for another body")
+            await self._refuse(out_of_memory(), scope, exchange)
+            return
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as exception:
             logger.exception("unforeseen exception")
             error = out_of_memory() if isinstance(exception, MemoryError) else internal_error()
-            exchange.record.error_code = error.code
-            if scope["type"] == "websocket":
-                await exchange.close_websocket()
-            elif not exchange.status:
-                await error_response(error, exchange.record.request_id)(scope, exchange.receive, exchange.send)
+            await self._refuse(error, scope, exchange)
+
+    async def _refuse(self, error: ApiError, scope: Scope, exchange: "_Exchange") -> None:
+        exchange.record.error_code = error.code
+        if scope["type"] == "websocket":
+            await exchange.close_websocket()
+        elif not exchange.status:
+            await error_response(error, exchange.record.request_id)(scope, exchange.receive, exchange.send)
 
     def _tell(self, scope: Scope, exchange: "_Exchange") -> None:
         # The route's pattern, not the path: what a client put into an unknown path stays out of the log and the labels.

@@ -91,3 +91,20 @@ def test_after_a_refused_body_the_connection_serves_on(dial: Dial) -> None:
         assert client.recv(65_536).startswith(b"HTTP/1.1 415 ")
         client.sendall(b"body" + HEALTH + b"Connection: close\r\n\r\n")
         assert b"HTTP/1.1 200 " in all_of(client)
+
+
+def test_a_body_that_there_is_no_memory_for_is_refused_unread(dial: Dial, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"POST /transcribe HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nConnection: close\r\n"
+    body = bytes(8_000_000)
+    request = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    monkeypatch.setattr(connections, "ROOM_BYTES", 2**62)
+    for wanted, code in ((request, b"503"), (HEALTH + b"Connection: close\r\n\r\n", b"200")):
+        with dial() as client:
+            client.sendall(wanted)
+            answer = all_of(client)
+            assert answer.startswith(b"HTTP/1.1 " + code)
+            assert (b"out_of_memory" in answer) == (b"retry-after: 5" in answer) == (code == b"503")
+    monkeypatch.undo()
+    with dial() as client:
+        client.sendall(request)
+        assert all_of(client).startswith(b"HTTP/1.1 200 ")

@@ -115,7 +115,7 @@ def upload(data: bytes, *, route: str = "/transcribe") -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(data) + data
 
 
-async def ask(port: int, request: bytes) -> tuple[int, float]:
+async def ask(port: int, request: bytes, *, patience_s: float = PATIENCE_S) -> tuple[int, float]:
     """Send a request over a connection of its own; its status, 0 for none, and the seconds that the answer took.
 
     By hand, since a client library takes more time for a request than the service does.
@@ -126,7 +126,7 @@ async def ask(port: int, request: bytes) -> tuple[int, float]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(request)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 answer = await reader.read()
         finally:
             writer.close()

@@ -33,10 +33,12 @@ class PostgresServer:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
 
-    def url(self, schema: str = "public", host: str = "127.0.0.1", port: int | None = None) -> str:
+    def url(
+        self, schema: str = "public", host: str = "127.0.0.1", port: int | None = None, user: str = "auricle"
+    ) -> str:
         """Tables are looked for in one schema; what it has of its own goes before PostgreSQL's."""
-        place = f"{host}:{port or self.port}"
-        return f"postgresql://auricle@{place}/postgres?options=-csearch_path%3D{schema}%2Cpg_catalog"
+        place = f"{user}@{host}:{port or self.port}"
+        return f"postgresql://{place}/postgres?options=-csearch_path%3D{schema}%2Cpg_catalog"
 
     def create(self) -> None:
         self._run("initdb", "--username=auricle", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")

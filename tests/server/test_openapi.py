@@ -10,8 +10,8 @@ import pytest
 import schemathesis
 from chaos_record import count, measuring
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import one_of
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis.strategies import DrawFn, SearchStrategy, composite, one_of
 from schemathesis import BaseSchema, Case, GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from service_fakes import FakeDecoder, FakeWorkers, make_evidence
@@ -145,6 +145,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BaseSchema, 
         yield schemathesis.openapi.from_asgi("/openapi.json", app), {"Authorization": f"Bearer {secret}"}
 
 
+@composite
+def that_can_be_made(draw: DrawFn, cases: SearchStrategy[Case]) -> Case:
+    """A case. Schemathesis 4.32 fails now and then to hold a file that it made against a schema: that is none."""
+    try:
+        return draw(cases)
+    except ValueError as error:
+        assume(str(error) != "Unsupported type: 'Binary'")
+        raise
+
+
 def test_whatever_comes_is_answered_as_described(
     api: tuple[BaseSchema, dict[str, str]], subtests: pytest.Subtests
 ) -> None:
@@ -155,7 +165,7 @@ def test_whatever_comes_is_answered_as_described(
     n = n_broken = 0
     with measuring("openapi", n=N_CASES, asked=5000, unit="cases") as row:
         for operation in operations:
-            cases = one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode])
+            cases = that_can_be_made(one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
 
             @settings(
                 max_examples=cases_per_route, deadline=None, suppress_health_check=list(HealthCheck), database=None

@@ -110,18 +110,21 @@ class PostgresJobStore:
         self._worker_ids[owner] = worker_id
         return job_of(row) if row else None
 
-    async def renew(self, owner: str, lease_s: float) -> set[str]:  # noqa: ARG002  (claimers say how long silence lasts)
+    async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
         """See JobStore."""
         query = (
-            "SELECT jobs.id, worker_id FROM auricle_jobs AS jobs JOIN procrastinate_jobs AS queue"
-            " ON queue.id = queue_id WHERE owner = %s AND jobs.status = 'running'"
+            "SELECT jobs.*, worker_id, attempted_at < auricle_now() - %s::float8 AS is_old FROM auricle_jobs AS jobs"
+            " JOIN procrastinate_jobs AS queue ON queue.id = queue_id WHERE owner = %s AND jobs.status = 'running'"
         )
         async with self._database.transaction() as db:
             queue = await Queue.over(db)
-            rows = await (await db.execute(query, (owner,))).fetchall()
+            rows = await (await db.execute(query, (lease_s, owner))).fetchall()
             for worker_id in {row["worker_id"] for row in rows if row["worker_id"] is not None}:
                 await queue.beat(worker_id)
-            return {row["id"] for row in rows}
+            unknown = [job_of(row) for row in rows if row["is_old"] and row["id"] not in job_ids]
+            for job in unknown:
+                await _give_back(db, job, n_deaths=0)
+            return {row["id"] for row in rows} - {job.id for job in unknown}
 
     async def record(self, job: Job, findings: Findings) -> bool:
         """See JobStore."""
@@ -165,14 +168,8 @@ class PostgresJobStore:
 
     async def give_back(self, job: Job, *, died: bool) -> bool:
         """See JobStore."""
-        changes = "status = 'queued', owner = NULL, n_deaths = n_deaths + %(n_deaths)s"
         async with self._database.transaction() as db:
-            queue = await Queue.over(db)
-            place = await queue.lock(await _place_of(db, job.id))
-            if place is None or not await _change(db, job, changes, {"n_deaths": int(died)}):
-                return False
-            await queue.retry(place)
-            return True
+            return await _give_back(db, job, n_deaths=int(died))
 
     async def cancel(self, job_id: str, ttl_s: float) -> None:
         """See JobStore."""
@@ -285,6 +282,16 @@ async def _change(db: Connection, job: Job, changes: str, values: Mapping[str, A
     statement = f"UPDATE auricle_jobs SET {changes} WHERE {_MINE}"  # noqa: S608  (both written in this module)
     cursor = await db.execute(statement.encode(), {**values, "id": job.id, "attempt": job.attempt})
     return cursor.rowcount == 1
+
+
+async def _give_back(db: Connection, job: Job, *, n_deaths: int) -> bool:
+    queue = await Queue.over(db)
+    place = await queue.lock(await _place_of(db, job.id))
+    changes = "status = 'queued', owner = NULL, n_deaths = n_deaths + %(n_deaths)s"
+    if place is None or not await _change(db, job, changes, {"n_deaths": n_deaths}):
+        return False
+    await queue.retry(place)
+    return True
 
 
 async def _end(db: Connection, job: Job, status: JobStatus, changes: str, values: Mapping[str, Any]) -> bool:

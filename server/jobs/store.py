@@ -149,8 +149,12 @@ class JobStore(Protocol):
         prolonged, since it lives.
         """
 
-    async def renew(self, owner: str, lease_s: float) -> set[str]:
-        """Prolong the owner's leases; returns the ids of the jobs that it still holds."""
+    async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
+        """Prolong the owner's leases; returns the ids of the jobs that it still holds.
+
+        ``job_ids``: of those that it works on. What else it has held for longer than a lease waits again: the answer to
+        its claim got lost, or it could not give the job back, and it does not know that it holds it.
+        """
 
     async def record(self, job: Job, findings: Findings) -> bool:
         """Add what was found; False when the claim is no longer valid."""

@@ -412,6 +412,8 @@ from asr.tokenizer import Tokenizer
 
 tokenizer = Tokenizer(sys.argv[1], n_vocab=51865)
 model = Whisper(ModelDimensions(80, 1500, 128, 2, 2, tokenizer.n_vocab, 64, 128, 2, 2)).eval().requires_grad_(False)
+for parameter in model.parameters():
+    torch.nn.init.normal_(parameter, std=0.1)
 request = DecodeRequest(mel=torch.zeros(80, 3000), prompt=TaskPrompt(language="en"), options=DecodingOptions())
 Engine(TorchBackend(model, [(0, 0)]), tokenizer).submit([request] * 100, Ticket())
 time.sleep(0.2)

@@ -5,7 +5,8 @@ transaction. Time is the database's, so that hosts need not agree on it.
 """
 
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -23,16 +24,18 @@ from server.responses import Answered
 __all__ = ["PostgresJobStore"]
 
 SILENT_S = 3_600.0  # after which a worker is forgotten
+LOOKS_PER_LEASE = 10  # for leases that have run out: at every claim it would be half of a claim's time
 
 _MINE = "id = %(id)s AND attempt = %(attempt)s AND status = 'running'"
 
 
 class PostgresJobStore:
-    """See ``JobStore``. ``url``: ``postgresql://user:password@host/database`` (libpq)."""
+    """See ``JobStore``. ``url``: ``postgresql://user:password@host/database`` (libpq); ``clock`` gives seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = Database(url)
-        self._worker_ids: dict[str, int] = {}  # of owners that have claimed here
+        self._now = clock
+        self._claimers: dict[str, tuple[int, float]] = {}  # by owner: procrastinate's id, and when it looks again
 
     async def add(self, new: NewJob) -> Job:
         """See JobStore."""
@@ -96,18 +99,21 @@ class PostgresJobStore:
 
     async def claim(self, owner: str, models: Collection[str], lease_s: float) -> Job | None:
         """See JobStore."""
+        now = self._now()
         try:
             async with self._database.transaction() as db:
                 queue = await Queue.over(db)
-                await _let_go(db, await queue.retry_stalled(lease_s))
-                worker_id = self._worker_ids.get(owner) or await queue.register()
-                await queue.beat(worker_id)
+                worker_id, looks_at = self._claimers.get(owner) or (await queue.register(), now)
+                if looks_at <= now:
+                    await _let_go(db, await queue.retry_stalled(lease_s))
+                    await queue.beat(worker_id)
+                    looks_at = now + lease_s / LOOKS_PER_LEASE
                 place = await queue.fetch(worker_id, models)
                 row = None if place is None else await _taken(db, place, owner)
         except ApiError:
-            self._worker_ids.pop(owner, None)  # it may be the one that is no longer known
+            self._claimers.pop(owner, None)  # it may be one that is no longer known
             raise
-        self._worker_ids[owner] = worker_id
+        self._claimers[owner] = worker_id, looks_at
         return job_of(row) if row else None
 
     async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:

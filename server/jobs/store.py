@@ -145,8 +145,8 @@ class JobStore(Protocol):
     async def claim(self, owner: str, models: Collection[str], lease_s: float) -> Job | None:
         """The job that has waited longest for one of the models.
 
-        Jobs whose owner has let its lease run out wait again, in their old place; the claimer's own leases are
-        prolonged, since it lives.
+        Jobs whose owner has let its lease run out wait again, in their old place, a tenth of a lease later at most; the
+        claimer's own leases are prolonged, since it lives.
         """
 
     async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:

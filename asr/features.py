@@ -5,6 +5,7 @@ it at once. Both compute the same numbers. Knows no model and no file format.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -66,11 +67,18 @@ class LogMel:
 
     ``samples``: (n_samples,) float32 at 16 kHz, also a memory map. After its end stands 30 s of silence, as in the
     reference: ``window(start, n)`` equals ``log_mel_spectrogram(…, padding_samples=N_SAMPLES)[:, start : start + n]``.
-    The maximum of the whole signal, which every window needs, is found at once, ``block_frames`` at a time.
+    The maximum of the whole signal, which every window needs, is found at once, ``block_frames`` at a time;
+    ``on_block`` is called before each, and what it raises ends the search.
     """
 
     def __init__(
-        self, samples: NDArray[np.float32], *, n_mels: int, device: torch.device, block_frames: int = N_FRAMES
+        self,
+        samples: NDArray[np.float32],
+        *,
+        n_mels: int,
+        device: torch.device,
+        block_frames: int = N_FRAMES,
+        on_block: Callable[[], None] = lambda: None,
     ) -> None:
         self._samples = samples
         self._n_mels = n_mels
@@ -79,8 +87,11 @@ class LogMel:
         """Of the recording, without the silence after it."""
         n_heard = -(-(len(samples) + MARGIN) // HOP_LENGTH)  # with the frames that see the end from beyond it
         starts = range(0, max(n_heard, 1), block_frames)
-        # As numbers: a tensor kept of each block would pin the memory of the block before it.
-        maximum = max(self._unscaled(start, block_frames).max().item() for start in starts)
+        maximum = -math.inf
+        for start in starts:
+            on_block()
+            # As numbers: a tensor kept of each block would pin the memory of the block before it.
+            maximum = max(maximum, self._unscaled(start, block_frames).max().item())
         self._maximum = torch.tensor(maximum, device=device)
 
     def window(self, start_frame: int, n_frames: int) -> Tensor:

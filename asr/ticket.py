@@ -4,6 +4,8 @@ import enum
 import math
 from dataclasses import dataclass
 
+from asr.errors import CancelledError
+
 __all__ = ["MAX_INTERACTIVE_S", "Lane", "Ticket"]
 
 MAX_INTERACTIVE_S = 60.0  # a longer recording is bulk work, which others are not to wait for
@@ -36,3 +38,8 @@ class Ticket:
     """Spent in the decoder, divided by the windows that shared the time."""
     finish_tag: float = 0.0
     """The scheduler's: the virtual time at which all it asked for will have been served."""
+
+    def check(self) -> None:
+        """Raise CancelledError if nobody waits any more: between two parts of what takes long outside the engine."""
+        if self.cancelled:
+            raise CancelledError("the transcription was cancelled")

@@ -202,9 +202,11 @@ class Transcriber:
         is_sure = probabilities[best] >= language_threshold
         return LanguageDetection(language=best if is_sure else None, language_probs=probabilities)
 
-    def detect_speech(self, audio: Waveform, *, threshold: float = DEFAULT_OPTIONS.vad_threshold) -> SpeechDetection:
-        """Where somebody speaks, by the voice activity detection that transcription uses."""
-        activity = self._speech_detector.probabilities(audio.samples)
+    def detect_speech(
+        self, audio: Waveform, *, threshold: float = DEFAULT_OPTIONS.vad_threshold, ticket: Ticket | None = None
+    ) -> SpeechDetection:
+        """Where somebody speaks, by the voice activity detection that transcription uses. Raises CancelledError."""
+        activity = self._speech_detector.probabilities(audio.samples, on_block=(ticket or Ticket()).check)
         return SpeechDetection(duration=activity.duration, speech=activity.speech(threshold))
 
     def _check(self, options: TranscribeOptions) -> None:
@@ -242,9 +244,11 @@ class Transcriber:
     def _recording(
         self, waveform: Waveform, options: TranscribeOptions, ticket: Ticket, channel: int, answers: WindowAnswers
     ) -> Recording:
-        mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.engine.device)
+        # Seconds for hours of sound: whoever has left meanwhile is noticed.
+        mel = LogMel(waveform.samples, n_mels=self.n_mels, device=self.engine.device, on_block=ticket.check)
         wants_activity = options.vad or options.plan is not Plan.SEQUENTIAL
-        activity = self._speech_detector.probabilities(waveform.samples) if wants_activity else None
+        detector = self._speech_detector
+        activity = detector.probabilities(waveform.samples, on_block=ticket.check) if wants_activity else None
         return Recording(
             waveform=waveform,
             mel=mel,

@@ -123,7 +123,9 @@ class Recognizer(Protocol):
     ) -> LanguageDetection:
         """The language of a recording, of those allowed; none below the threshold."""
 
-    def detect_speech(self, audio: "Waveform", *, threshold: float = ...) -> SpeechDetection:
+    def detect_speech(
+        self, audio: "Waveform", *, threshold: float = ..., ticket: Ticket | None = ...
+    ) -> SpeechDetection:
         """Where in a recording somebody speaks."""
 
     def live(self, options: StreamingOptions) -> Live:
@@ -303,7 +305,8 @@ def _result(job: Job, recognizer: Recognizer, ticket: Ticket, outbox: _Outbox) -
         return Transcribed(number=job.number, transcript=_with_decoding(transcript, work.audio.decode_s))
     (waveform,) = channels
     if isinstance(work, VadWork):
-        return VadDone(number=job.number, detection=recognizer.detect_speech(waveform, threshold=work.threshold))
+        speech = recognizer.detect_speech(waveform, threshold=work.threshold, ticket=ticket)
+        return VadDone(number=job.number, detection=speech)
     detection = recognizer.detect_language(
         waveform, languages=work.languages, language_threshold=work.language_threshold, ticket=ticket
     )

@@ -9,18 +9,20 @@ import pytest
 import scipy.io.wavfile
 import torch
 
+from asr import vad
 from asr.audio import Waveform, load_audio, map_stored, store_audio
 from asr.checkpoint import Checkpoint
 from asr.engine.loading import load_engine
 from asr.engine.native import NativeBackend
-from asr.errors import AudioError, AudioTooLongError, InvalidOptionError, UnsupportedLanguageError
-from asr.features import HOP_LENGTH, SAMPLE_RATE
+from asr.errors import AudioError, AudioTooLongError, CancelledError, InvalidOptionError, UnsupportedLanguageError
+from asr.features import HOP_LENGTH, SAMPLE_RATE, LogMel
 from asr.model import ModelDimensions
 from asr.native import kernels
 from asr.options import AudioContext, Channels, Plan, TranscribeOptions
 from asr.quality import NO_TIME
 from asr.recording import MIN_SHARED_FRAMES
 from asr.tasks import Task
+from asr.ticket import Ticket
 from asr.tokenizer import Tokenizer
 from asr.transcriber import Progress, Transcriber
 from asr.transcript import Segment
@@ -54,7 +56,7 @@ def tiny(tiny_model, tokenizer_path) -> Transcriber:
 def voice(monkeypatch, activity_of) -> None:
     """The speech detector hears talk in noise: 4 s of it, half a second of pause, and so on; none in silence."""
 
-    def probabilities(_, samples: np.ndarray) -> object:
+    def probabilities(_, samples: np.ndarray, **__: object) -> object:
         seconds = len(samples) / SAMPLE_RATE
         talk = 0.9 if np.abs(samples).max(initial=0.0) > 0 else 0.0
         n_turns = int(seconds / 4.48)
@@ -193,6 +195,21 @@ def test_waveforms_that_are_no_channels_of_one_recording(tiny, channels, lengths
 def test_segments_of_a_mix_have_no_channel(tiny):
     transcript = tiny.transcribe(waveform(noise(5)), replace(TINY, language="en"))
     assert {segment.channel for segment in transcript.segments} == {None}
+
+
+@pytest.mark.parametrize(("owner", "step"), [(LogMel, "_unscaled"), (vad, "_frames")])
+def test_who_leaves_is_noticed_while_the_recording_is_looked_through(tiny, monkeypatch, owner, step):
+    ticket, look, places = Ticket(), getattr(owner, step), []
+
+    def look_and_leave(*args):
+        places.append(args[1])
+        ticket.cancelled = True
+        return look(*args)
+
+    monkeypatch.setattr(owner, step, look_and_leave)
+    with pytest.raises(CancelledError):
+        tiny.transcribe(waveform(noise(100)), TINY, ticket=ticket)
+    assert places == [0]
 
 
 @pytest.mark.usefixtures("voice")

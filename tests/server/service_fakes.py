@@ -408,7 +408,9 @@ class StubRecognizer:
         best = max(allowed, key=allowed.__getitem__)
         return LanguageDetection(language=best if allowed[best] >= language_threshold else None, language_probs=allowed)
 
-    def detect_speech(self, audio: Waveform, *, threshold: float = 0.5) -> SpeechDetection:
+    def detect_speech(
+        self, audio: Waveform, *, threshold: float = 0.5, ticket: Ticket | None = None
+    ) -> SpeechDetection:
         assert audio.duration > 0
         return SPEECH if threshold <= 0.5 else replace(SPEECH, speech=())
 

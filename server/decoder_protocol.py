@@ -25,7 +25,7 @@ __all__ = [
     "parse_request",
 ]
 
-LASTING_AFTER_S = 1.0  # a decoding beyond it leaves places and processor to those that have just begun
+LASTING_AFTER_S = 0.02  # about what a short recording takes; a decoding beyond it makes room for the next
 Limit = Literal["memory", "size", "disk"]
 
 

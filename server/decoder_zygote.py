@@ -26,7 +26,6 @@ from typing import NoReturn
 from asr.audio import store_audio
 from asr.errors import AudioError
 from server.decoder_protocol import (
-    LASTING_AFTER_S,
     Crashed,
     Decoded,
     DecodeRequest,
@@ -44,7 +43,9 @@ from server.sandbox import KEPT_FROM, confine, isolate
 __all__ = ["main"]
 
 MAX_REQUEST_BYTES = 4096
-LASTING_NICE = 15  # a thirtieth of the processor beside one that has just begun
+# Of the processor's seconds, and by how much nicer then: a seventh of the processor beside one that has just begun, a
+# thirtieth at last.
+STEPS_BACK = ((0.02, 8), (1.0, 7))
 INPUT, OUTPUT, ANSWER = range(KEPT_FROM, KEPT_FROM + 3)  # descriptors in a fork
 OUT_OF_MEMORY = encode(Interrupted(limit="memory"))  # made while there is some
 LIMIT_OF_ERRNO: dict[int, Limit] = {
@@ -149,17 +150,31 @@ def _decode_and_exit(request: DecodeRequest, descriptors: list[int], parent: int
     """What a fork does. No return and no exception: what the zygote has on its stack is not the fork's to clean up."""
     try:
         confine(request.limits, descriptors, parent=parent, base_bytes=base_bytes)
-        signal.signal(signal.SIGPROF, _step_back)
-        signal.setitimer(signal.ITIMER_PROF, LASTING_AFTER_S)
+        _step_back_in_time()
         os.write(ANSWER, _report(request))
         os._exit(0)
     except BaseException:
         os._exit(1)
 
 
-def _step_back(*_: object) -> None:
+def _step_back_in_time() -> None:
     """Let those pass that have just begun: a few files of many hours must not hold up everybody's seconds."""
-    os.nice(LASTING_NICE)
+    steps = iter(STEPS_BACK)
+    done_s = 0.0
+
+    def arm() -> None:
+        step = next(steps, None)
+        if step is not None:
+            signal.signal(signal.SIGPROF, lambda *_: back(*step))
+            signal.setitimer(signal.ITIMER_PROF, step[0] - done_s)
+
+    def back(after_s: float, by: int) -> None:
+        nonlocal done_s
+        done_s = after_s
+        os.nice(by)
+        arm()
+
+    arm()
 
 
 def _report(request: DecodeRequest) -> bytes:

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         description="Uploads decoded at once, each in a process of its own; one a core if unset. Those that take "
-        "more than a second make room, up to four times as many.",
+        "longer than a short recording make room, up to four times as many.",
     )
     decode_timeout_s: float = Field(
         default=120, gt=0, description="Longest time decoding one upload may take, in seconds."

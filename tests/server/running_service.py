@@ -67,9 +67,10 @@ class Service:
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids())
 
     def memory_mb(self) -> float:
-        """Of all processes; pages that several share count once."""
+        """Of all processes; pages that several share count once, those of files not at all: others map them too."""
         lines = (_read(pid, "smaps_rollup").split(b"\n") for pid in self.pids())
-        return sum(int(line.split()[1]) for of_one in lines for line in of_one if line.startswith(b"Pss:")) * 1024 / MB
+        own = (b"Pss_Anon:", b"Pss_Shmem:")
+        return sum(int(line.split()[1]) for of_one in lines for line in of_one if line.startswith(own)) * 1024 / MB
 
     def cpu_s(self) -> float:
         """Of the API process alone, so far."""

@@ -227,6 +227,20 @@ def test_one_that_lasts_makes_room_for_the_next(tmp_path: Path, slow: bytes, mon
     over_decoder(check, max_decoders=1)
 
 
+def test_one_that_lasts_gives_way(tmp_path: Path, slow: bytes) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+
+    async def check(decoder: AudioDecoder) -> None:
+        lasting = asyncio.create_task(decode(decoder, tmp_path, slow))
+        await until_decoding(decoder)
+        (pid,) = children_of(decoder.pid)
+        await until(lambda: os.getpriority(os.PRIO_PROCESS, pid) > own)
+        lasting.cancel()
+        await asyncio.gather(lasting, return_exceptions=True)
+
+    over_decoder(check)
+
+
 def test_a_killed_process_is_replaced_and_the_file_decoded(tmp_path: Path) -> None:
     async def check(decoder: AudioDecoder) -> None:
         (await decode(decoder, tmp_path, wav(tone(16_000, 1)))).path.unlink()

@@ -43,9 +43,9 @@ from server.sandbox import KEPT_FROM, confine, isolate
 __all__ = ["main"]
 
 MAX_REQUEST_BYTES = 4096
-# Of the processor's seconds, and by how much nicer then: a quarter of the processor beside one that has just begun, a
+# Of the processor's seconds, and by how much nicer then: a seventh of the processor beside one that has just begun, a
 # thirtieth at last.
-STEPS_BACK = ((0.02, 5), (1.0, 10))
+STEPS_BACK = ((0.02, 8), (1.0, 7))
 INPUT, OUTPUT, ANSWER = range(KEPT_FROM, KEPT_FROM + 3)  # descriptors in a fork
 OUT_OF_MEMORY = encode(Interrupted(limit="memory"))  # made while there is some
 LIMIT_OF_ERRNO: dict[int, Limit] = {

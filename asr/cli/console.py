@@ -52,7 +52,7 @@ DeviceOption = Annotated[Device, typer.Option(help="auto: cuda where there is on
 
 def report(line: str, style: str) -> None:
     """One line on stderr, as it is."""
-    stderr.print(line, style=style, markup=False, highlight=False)
+    stderr.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def pull(
 
     with told_plainly(), stderr.status(f"{model}") as status:
         folder = ModelStore().pull(model, on_step=status.update)
-    stderr.print(f"{model} is ready in {folder}", markup=False, highlight=False)
+    stderr.print(f"{model} is ready in {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 @models_app.command()
@@ -58,4 +58,4 @@ def convert(
 
     with told_plainly(), stderr.status(f"converting {source}"):
         folder = ModelStore().convert(source, name, expected_sha256=sha256)
-    stderr.print(f"{name} is ready in {folder}", markup=False, highlight=False)
+    stderr.print(f"{name} is ready in {folder}", markup=False, highlight=False, soft_wrap=True)

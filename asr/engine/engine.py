@@ -6,9 +6,11 @@ nobody waits for the slowest. Knows no recording and no search: each window's al
 (``asr.decoding.window``), and this drives them.
 """
 
+import atexit
 import itertools
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
@@ -36,6 +38,7 @@ __all__ = ["Engine", "cancelled_on_error"]
 
 REMEMBERED_ROUNDS = 2  # encoded windows that are kept: those under way, and as many for a second look
 IDLE_S = 10.0  # after which the thread ends; the next request starts another
+EXIT_S = 10.0  # for the round under way when the program ends; a round takes seconds at most
 
 Program = Generator[Extend | Read, Extended | Heard, Any]
 
@@ -75,9 +78,11 @@ class Engine:
         self._changed = threading.Condition()  # guards the scheduler
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._is_abandoned = False
         self._round_began: float | None = None  # None between rounds
         self.counts = EngineCounts()
         """What was done so far; read by others while it grows."""
+        _engines.add(self)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[DecodingResult]:
         """See WindowDecoder. Results in the order of the requests."""
@@ -120,6 +125,15 @@ class Engine:
         if thread is not None:
             thread.join()
 
+    def abandon(self) -> None:
+        """End the thread after the round under way: whatever else was asked for is not answered."""
+        with self._changed:
+            self._is_abandoned = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(EXIT_S)
+
     def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int, n_frames: int | None = None) -> _Job:
         if mel.shape[-1] % 2 or not 0 < mel.shape[-1] <= N_FRAMES:
             raise AuricleError(f"mel: got {mel.shape[-1]} frames, expected an even number of at most {N_FRAMES}")
@@ -155,11 +169,13 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """False when the thread is to end: a thread that waits for ever would keep the model in memory."""
         with self._changed:
-            while not self._active and not len(self._scheduler):
+            while not self._is_abandoned:
+                if self._active or len(self._scheduler):
+                    return True
                 if self._is_closed or not self._changed.wait(IDLE_S):
-                    self._thread = None
-                    return False
-            return True
+                    break
+            self._thread = None
+            return False
 
     def _round(self) -> None:
         for job in [job for job in self._active if job.ticket.cancelled]:
@@ -281,6 +297,16 @@ class Engine:
         job.window = None
         with self._changed:
             self._scheduler.done(job)
+
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """A thread that comes back from torch to an interpreter that has ended takes the process down with SIGABRT."""
+    for engine in list(_engines):
+        engine.abandon()
 
 
 def _part(job: _Job, asked: Extend) -> Part:

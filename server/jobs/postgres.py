@@ -5,7 +5,8 @@ transaction. Time is the database's, so that hosts need not agree on it.
 """
 
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -23,16 +24,18 @@ from server.responses import Answered
 __all__ = ["PostgresJobStore"]
 
 SILENT_S = 3_600.0  # after which a worker is forgotten
+LOOKS_PER_LEASE = 10  # for leases that have run out: at every claim it would be half of a claim's time
 
 _MINE = "id = %(id)s AND attempt = %(attempt)s AND status = 'running'"
 
 
 class PostgresJobStore:
-    """See ``JobStore``. ``url``: ``postgresql://user:password@host/database`` (libpq)."""
+    """See ``JobStore``. ``url``: ``postgresql://user:password@host/database`` (libpq); ``clock`` gives seconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = Database(url)
-        self._worker_ids: dict[str, int] = {}  # of owners that have claimed here
+        self._now = clock
+        self._claimers: dict[str, tuple[int, float]] = {}  # by owner: procrastinate's id, and when it looks again
 
     async def add(self, new: NewJob) -> Job:
         """See JobStore."""
@@ -96,32 +99,38 @@ class PostgresJobStore:
 
     async def claim(self, owner: str, models: Collection[str], lease_s: float) -> Job | None:
         """See JobStore."""
+        now = self._now()
         try:
             async with self._database.transaction() as db:
                 queue = await Queue.over(db)
-                await _let_go(db, await queue.retry_stalled(lease_s))
-                worker_id = self._worker_ids.get(owner) or await queue.register()
-                await queue.beat(worker_id)
+                worker_id, looks_at = self._claimers.get(owner) or (await queue.register(), now)
+                if looks_at <= now:
+                    await _let_go(db, await queue.retry_stalled(lease_s))
+                    await queue.beat(worker_id)
+                    looks_at = now + lease_s / LOOKS_PER_LEASE
                 place = await queue.fetch(worker_id, models)
                 row = None if place is None else await _taken(db, place, owner)
         except ApiError:
-            self._worker_ids.pop(owner, None)  # it may be the one that is no longer known
+            self._claimers.pop(owner, None)  # it may be one that is no longer known
             raise
-        self._worker_ids[owner] = worker_id
+        self._claimers[owner] = worker_id, looks_at
         return job_of(row) if row else None
 
-    async def renew(self, owner: str, lease_s: float) -> set[str]:  # noqa: ARG002  (claimers say how long silence lasts)
+    async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
         """See JobStore."""
         query = (
-            "SELECT jobs.id, worker_id FROM auricle_jobs AS jobs JOIN procrastinate_jobs AS queue"
-            " ON queue.id = queue_id WHERE owner = %s AND jobs.status = 'running'"
+            "SELECT jobs.*, worker_id, attempted_at < auricle_now() - %s::float8 AS is_old FROM auricle_jobs AS jobs"
+            " JOIN procrastinate_jobs AS queue ON queue.id = queue_id WHERE owner = %s AND jobs.status = 'running'"
         )
         async with self._database.transaction() as db:
             queue = await Queue.over(db)
-            rows = await (await db.execute(query, (owner,))).fetchall()
+            rows = await (await db.execute(query, (lease_s, owner))).fetchall()
             for worker_id in {row["worker_id"] for row in rows if row["worker_id"] is not None}:
                 await queue.beat(worker_id)
-            return {row["id"] for row in rows}
+            unknown = [job_of(row) for row in rows if row["is_old"] and row["id"] not in job_ids]
+            for job in unknown:
+                await _give_back(db, job, n_deaths=0)
+            return {row["id"] for row in rows} - {job.id for job in unknown}
 
     async def record(self, job: Job, findings: Findings) -> bool:
         """See JobStore."""
@@ -165,14 +174,8 @@ class PostgresJobStore:
 
     async def give_back(self, job: Job, *, died: bool) -> bool:
         """See JobStore."""
-        changes = "status = 'queued', owner = NULL, n_deaths = n_deaths + %(n_deaths)s"
         async with self._database.transaction() as db:
-            queue = await Queue.over(db)
-            place = await queue.lock(await _place_of(db, job.id))
-            if place is None or not await _change(db, job, changes, {"n_deaths": int(died)}):
-                return False
-            await queue.retry(place)
-            return True
+            return await _give_back(db, job, n_deaths=int(died))
 
     async def cancel(self, job_id: str, ttl_s: float) -> None:
         """See JobStore."""
@@ -285,6 +288,16 @@ async def _change(db: Connection, job: Job, changes: str, values: Mapping[str, A
     statement = f"UPDATE auricle_jobs SET {changes} WHERE {_MINE}"  # noqa: S608  (both written in this module)
     cursor = await db.execute(statement.encode(), {**values, "id": job.id, "attempt": job.attempt})
     return cursor.rowcount == 1
+
+
+async def _give_back(db: Connection, job: Job, *, n_deaths: int) -> bool:
+    queue = await Queue.over(db)
+    place = await queue.lock(await _place_of(db, job.id))
+    changes = "status = 'queued', owner = NULL, n_deaths = n_deaths + %(n_deaths)s"
+    if place is None or not await _change(db, job, changes, {"n_deaths": n_deaths}):
+        return False
+    await queue.retry(place)
+    return True
 
 
 async def _end(db: Connection, job: Job, status: JobStatus, changes: str, values: Mapping[str, Any]) -> bool:

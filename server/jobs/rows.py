@@ -25,6 +25,7 @@ __all__ = ["JobRows"]
 BUSY_S = 10.0  # to wait for another process that writes
 
 _MINE = "id = :id AND attempt = :attempt AND status = 'running'"
+_LET_GO = "UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL"
 
 
 class JobRows:
@@ -109,11 +110,7 @@ class JobRows:
         known = f"model IN ({places})"  # question marks only
         query = f"SELECT id FROM jobs WHERE {known} AND status = 'queued' ORDER BY seq LIMIT 1"  # noqa: S608
         with self._transaction() as db:
-            db.execute(
-                "UPDATE jobs SET status = 'queued', owner = NULL, lease_until = NULL"
-                " WHERE status = 'running' AND lease_until < ?",
-                (now,),
-            )
+            db.execute(f"{_LET_GO} WHERE status = 'running' AND lease_until < ?", (now,))
             self._prolong(db, owner, now + lease_s)
             row = db.execute(query, tuple(models)).fetchone()
             if row is None:
@@ -125,12 +122,17 @@ class JobRows:
             )
             return job_of(self._row(db, row["id"]))
 
-    def renew(self, owner: str, lease_s: float) -> set[str]:
+    def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
         """See JobStore."""
+        now = self._now()
         with self._transaction() as db:
-            self._prolong(db, owner, self._now() + lease_s)
-            mine = db.execute("SELECT id FROM jobs WHERE owner = ? AND status = 'running'", (owner,))
-            return {job_id for (job_id,) in mine}
+            self._prolong(db, owner, now + lease_s)
+            query = "SELECT id, attempted_at FROM jobs WHERE owner = ? AND status = 'running'"
+            rows = db.execute(query, (owner,)).fetchall()
+            old = {row["id"] for row in rows if row["attempted_at"] < now - lease_s}
+            unknown = old.difference(job_ids)
+            db.executemany(f"{_LET_GO} WHERE id = ?", [(job_id,) for job_id in unknown])
+            return {row["id"] for row in rows} - unknown
 
     def record(self, job: Job, findings: Findings) -> bool:
         """See JobStore."""

@@ -128,7 +128,7 @@ class JobRunner:
             await asyncio.sleep(LEASE_S / 3)
             mine = dict(self._running)
             try:
-                held = await self._store.renew(self._owner, LEASE_S)
+                held = await self._store.renew(self._owner, [job.id for job in mine.values()], LEASE_S)
             except ApiError:
                 continue  # what cannot be renewed cannot be finished by anybody else either
             for task, job in mine.items():

@@ -70,9 +70,9 @@ class SqliteJobStore:
         """See JobStore."""
         return await self._call(self._rows.claim, owner, models, lease_s)
 
-    async def renew(self, owner: str, lease_s: float) -> set[str]:
+    async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
         """See JobStore."""
-        return await self._call(self._rows.renew, owner, lease_s)
+        return await self._call(self._rows.renew, owner, job_ids, lease_s)
 
     async def record(self, job: Job, findings: Findings) -> bool:
         """See JobStore."""

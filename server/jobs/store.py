@@ -145,12 +145,16 @@ class JobStore(Protocol):
     async def claim(self, owner: str, models: Collection[str], lease_s: float) -> Job | None:
         """The job that has waited longest for one of the models.
 
-        Jobs whose owner has let its lease run out wait again, in their old place; the claimer's own leases are
-        prolonged, since it lives.
+        Jobs whose owner has let its lease run out wait again, in their old place, a tenth of a lease later at most; the
+        claimer's own leases are prolonged, since it lives.
         """
 
-    async def renew(self, owner: str, lease_s: float) -> set[str]:
-        """Prolong the owner's leases; returns the ids of the jobs that it still holds."""
+    async def renew(self, owner: str, job_ids: Collection[str], lease_s: float) -> set[str]:
+        """Prolong the owner's leases; returns the ids of the jobs that it still holds.
+
+        ``job_ids``: of those that it works on. What else it has held for longer than a lease waits again: the answer to
+        its claim got lost, or it could not give the job back, and it does not know that it holds it.
+        """
 
     async def record(self, job: Job, findings: Findings) -> bool:
         """Add what was found; False when the claim is no longer valid."""

@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -396,6 +398,33 @@ def test_an_engine_that_is_closed_and_asked_again_answers(engine):
     engine.decode([request_of(mel_of(0))])
     engine.close()
     assert engine._thread is None
+
+
+LEAVE_EARLY = """
+import sys, time, torch
+from asr.decoding import DecodeRequest, DecodingOptions
+from asr.engine import Engine
+from asr.engine.torch_backend import TorchBackend
+from asr.model import ModelDimensions, Whisper
+from asr.prompt import TaskPrompt
+from asr.ticket import Ticket
+from asr.tokenizer import Tokenizer
+
+tokenizer = Tokenizer(sys.argv[1], n_vocab=51865)
+model = Whisper(ModelDimensions(80, 1500, 128, 2, 2, tokenizer.n_vocab, 64, 128, 2, 2)).eval().requires_grad_(False)
+for parameter in model.parameters():
+    torch.nn.init.normal_(parameter, std=0.1)
+request = DecodeRequest(mel=torch.zeros(80, 3000), prompt=TaskPrompt(language="en"), options=DecodingOptions())
+Engine(TorchBackend(model, [(0, 0)]), tokenizer).submit([request] * 100, Ticket())
+time.sleep(0.2)
+"""
+
+
+def test_a_program_that_does_not_wait_for_its_windows_ends_without_a_crash(tokenizer_path):
+    """What torch does in that moment would come back to an interpreter that is no more: SIGABRT."""
+    command = [sys.executable, "-c", LEAVE_EARLY, tokenizer_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- real weights ---

@@ -85,3 +85,5 @@ def test_the_cluster_is_two_apis_and_two_workers_that_share_database_and_recordi
         assert environment["AURICLE_DATABASE_URL"] == f"postgresql://auricle:{given}@postgres/auricle"
         assert SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"] == given
     assert "ports" not in SERVICES["postgres"]
+    [scraped] = yaml.safe_load((COMPOSE.parent / "prometheus" / "cluster.yml").read_text())["scrape_configs"]
+    assert scraped["static_configs"] == [{"targets": [f"{name}:8000" for name in sorted(hosts)]}]

@@ -78,7 +78,11 @@ def promtool():
 
 
 def test_prometheus_takes_its_configuration_and_the_alerts_fire_when_they_should(promtool):
-    for command in (("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")):
+    for command in (
+        ("check", "config", "prometheus.yml"),
+        ("check", "config", "cluster.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ):
         done = subprocess.run([promtool, *command], cwd=ALERTS.parent, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

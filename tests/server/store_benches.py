@@ -88,22 +88,27 @@ class PostgresBench:
         self._db.execute("CREATE TABLE clock AS SELECT %s::float8 AS seconds", (BEGINNING,))
         time = f"SELECT to_timestamp(seconds) FROM {schema}.clock"  # noqa: S608  (a name made here)
         self._db.execute(f"CREATE FUNCTION {schema}.now() RETURNS timestamptz STABLE LANGUAGE SQL AS '{time}'")
+        self._now = BEGINNING
         self._runner = asyncio.Runner()
         self._others: list[JobStore] = []
-        self.store: JobStore = PostgresJobStore(self.url)
+        self.store: JobStore = self._opened()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
 
+    def _opened(self) -> PostgresJobStore:
+        return PostgresJobStore(self.url, clock=lambda: self._now)
+
     def wait(self, seconds: float) -> None:
+        self._now += seconds
         self._db.execute("UPDATE clock SET seconds = seconds + %s", (seconds,))
 
     def reopen(self) -> None:
         self.run(self.store.close())
-        self.store = PostgresJobStore(self.url)
+        self.store = self._opened()
 
     def another(self) -> JobStore:
-        self._others.append(PostgresJobStore(self.url))
+        self._others.append(self._opened())
         return self._others[-1]
 
     def deliveries(self) -> list[str]:

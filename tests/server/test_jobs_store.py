@@ -59,6 +59,7 @@ class Expected:
     attempt: int = 0
     n_deaths: int = 0
     owner: str = ""
+    claimed_at: float = 0.0
     lease_until: float = 0.0
     windows: set[str] = field(default_factory=set)
     expires_at: float = float("inf")
@@ -112,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
         if claimed:
             job = self.jobs[claimed.id]
             job.status, job.attempt, job.owner = JobStatus.RUNNING, job.attempt + 1, owner
-            job.lease_until = self.now + LEASE_S
+            job.claimed_at, job.lease_until = self.now, self.now + LEASE_S
             assert claimed.attempt == job.attempt
         return claimed
 
@@ -161,9 +162,14 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.ended(claim, JobStatus.CANCELLED)
 
-    @rule(owner=st.sampled_from(["a", "b"]))
-    def renew(self, owner: str) -> None:
-        assert self.bench.run(self.bench.store.renew(owner, LEASE_S)) == self.prolonged(owner)
+    @rule(owner=st.sampled_from(["a", "b"]), knows=st.booleans())
+    def renew(self, owner: str, knows: bool) -> None:
+        known = sorted(self.jobs) if knows else sorted(self.jobs)[::2]
+        for name, job in self.jobs.items():
+            is_old = job.claimed_at < self.now - LEASE_S
+            if job.status is JobStatus.RUNNING and job.owner == owner and is_old and name not in known:
+                job.status = JobStatus.QUEUED
+        assert self.bench.run(self.bench.store.renew(owner, known, LEASE_S)) == self.prolonged(owner)
 
     @rule(seconds=st.sampled_from([1.0, LEASE_S + 1]))
     def wait(self, seconds: float) -> None:
@@ -381,6 +387,23 @@ def test_an_owner_that_was_long_silent_claims_again(bench: Bench) -> None:
     job = bench.run(claim())
     assert job is not None
     assert (job.id, job.attempt) == ("job_1", 2)
+
+
+def test_a_claim_that_its_owner_does_not_know_of_waits_again(bench: Bench) -> None:
+    async def go() -> None:
+        unknown, known = await claimed(bench, 1), await claimed(bench, 2)
+        assert await bench.store.renew("a", [known.id], LEASE_S) == {unknown.id, known.id}  # may just be on its way
+        for _ in range(3):
+            bench.wait(LEASE_S / 2)
+            held = await bench.store.renew("a", [known.id], LEASE_S)
+        assert held == {known.id}
+        again = await bench.store.claim("b", ["base"], LEASE_S)
+        assert again is not None
+        assert (again.id, again.attempt) == (unknown.id, 2)
+        assert not await bench.store.record(unknown, Findings(windows={"k": "v"}))
+        assert await bench.store.record(known, Findings(windows={"k": "v"}))
+
+    bench.run(go())
 
 
 def test_two_processes_may_share_a_store(bench: Bench) -> None:

@@ -26,6 +26,7 @@ from typing import NoReturn
 from asr.audio import store_audio
 from asr.errors import AudioError
 from server.decoder_protocol import (
+    LASTING_AFTER_S,
     Crashed,
     Decoded,
     DecodeRequest,
@@ -45,7 +46,7 @@ __all__ = ["main"]
 MAX_REQUEST_BYTES = 4096
 # Of the processor's seconds, and by how much nicer then: a seventh of the processor beside one that has just begun, a
 # thirtieth at last.
-STEPS_BACK = ((0.02, 8), (1.0, 7))
+STEPS_BACK = ((LASTING_AFTER_S, 8), (1.0, 7))
 INPUT, OUTPUT, ANSWER = range(KEPT_FROM, KEPT_FROM + 3)  # descriptors in a fork
 OUT_OF_MEMORY = encode(Interrupted(limit="memory"))  # made while there is some
 LIMIT_OF_ERRNO: dict[int, Limit] = {

@@ -118,21 +118,17 @@ class Engine:
 
     def close(self) -> None:
         """End the thread once what was asked for is done."""
+        self._end()
+
+    def _end(self, *, after_round: bool = False) -> None:
+        """``after_round``: the one under way is the last, and whatever else was asked for is not answered."""
         with self._changed:
             self._is_closed = True
+            self._is_abandoned = after_round
             self._changed.notify()
             thread = self._thread
         if thread is not None:
-            thread.join()
-
-    def abandon(self) -> None:
-        """End the thread after the round under way: whatever else was asked for is not answered."""
-        with self._changed:
-            self._is_abandoned = True
-            self._changed.notify()
-            thread = self._thread
-        if thread is not None:
-            thread.join(EXIT_S)
+            thread.join(EXIT_S if after_round else None)
 
     def _job(self, mel: Tensor, program: Program, ticket: Ticket, *, width: int, n_frames: int | None = None) -> _Job:
         if mel.shape[-1] % 2 or not 0 < mel.shape[-1] <= N_FRAMES:
@@ -303,10 +299,10 @@ _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
 @atexit.register
-def _abandon_all() -> None:
+def _end_all() -> None:
     """A thread that comes back from torch to an interpreter that has ended takes the process down with SIGABRT."""
     for engine in list(_engines):
-        engine.abandon()
+        engine._end(after_round=True)
 
 
 def _part(job: _Job, asked: Extend) -> Part:

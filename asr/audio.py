@@ -127,7 +127,7 @@ def store_audio(
         return StoredAudio(n_channels=assembler.n_channels, n_samples=assembler.end(), warnings=tuple(warnings))
 
 
-def map_stored(path: Path, *, n_channels: int, warnings: tuple[str, ...] = ()) -> tuple[Waveform, ...]:
+def map_stored(path: str | Path, *, n_channels: int, warnings: tuple[str, ...] = ()) -> tuple[Waveform, ...]:
     """The channels that ``store_audio`` has written to this file, as read-only memory maps, which outlive its name."""
     samples = np.memmap(path, np.float32, "r").reshape(-1, n_channels)
     return tuple(Waveform(channel, warnings) for channel in samples.T)

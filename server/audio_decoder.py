@@ -10,7 +10,7 @@ import os
 import signal
 import time
 import uuid
-from pathlib import Path
+from contextlib import suppress
 from typing import Literal, Protocol
 
 from asr.assembling import SAMPLE_RATE
@@ -64,7 +64,7 @@ class Decoder(Protocol):
     async def stop(self) -> None:
         """End what is being decoded, within seconds."""
 
-    async def decode(self, path: Path, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
+    async def decode(self, path: str, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
         """Decode a file into a new one beside it, which is the caller's to delete; nothing is left after an error."""
 
 
@@ -98,7 +98,7 @@ class AudioDecoder:
             self._supervisor = None
             self._changed.set()  # whoever waits for a process waits in vain
 
-    async def decode(self, path: Path, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
+    async def decode(self, path: str, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
         """Decode a file into a new one beside it, which is the caller's to delete; nothing is left after an error.
 
         Waits while as many as may be are at work. Raises AudioError for the recording's faults, ApiError (413, 422) for
@@ -107,7 +107,7 @@ class AudioDecoder:
         request = DecodeRequest(
             mode="each" if channels is Channels.SPLIT else "mean", max_duration_s=max_duration_s, limits=self._limits
         )
-        output = path.with_name(uuid.uuid4().hex)
+        output = f"{path}-{uuid.uuid4().hex}"
         async with self._places.taken():
             began = time.monotonic()
             try:
@@ -120,10 +120,11 @@ class AudioDecoder:
                     decode_s=time.monotonic() - began,
                 )
             except BaseException:
-                output.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(output)
                 raise
 
-    async def _decode(self, path: Path, output: Path, request: DecodeRequest) -> Decoded:
+    async def _decode(self, path: str, output: str, request: DecodeRequest) -> Decoded:
         for _ in range(MAX_ATTEMPTS):
             process = await self._ready_process()
             descriptors = _open(path, output)
@@ -219,7 +220,7 @@ class AudioDecoder:
         self._changed.set()
 
 
-def _open(path: Path, output: Path) -> tuple[int, int]:
+def _open(path: str, output: str) -> tuple[int, int]:
     """Descriptors of the upload and of a new private file. Raises ApiError (507) where there is no room for one."""
     source = os.open(path, os.O_RDONLY)
     try:

@@ -51,6 +51,8 @@ class HttpConnection(HttpToolsProtocol):
         self._head_due = _stopped(self._head_due)
         self._body_due = _stopped(self._body_due)
         super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.transport = self.transport  # ends the ring, so that the request's memory goes now, not by and by
 
     def on_message_begin(self) -> None:
         """The first byte of a request, perhaps not of the connection's first one."""

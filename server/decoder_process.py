@@ -62,6 +62,7 @@ class DecoderProcess:
                 socket.send_fds(self._control, [encode(request)], [source, output, theirs.fileno()])
             except OSError:
                 ours.close()
+                self._lose()
                 return []
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
@@ -69,16 +70,18 @@ class DecoderProcess:
                 answer = await _read_all(reader)
         finally:
             writer.close()
+        if not answer:
+            self._lose()  # now, since the next request may come before its socket tells
         return [parse_report(line) for line in answer.splitlines()]
 
     def kill(self) -> None:
         """End it, and with it whatever it is decoding."""
         self._process.kill()
+        self._lose()
 
     async def stop(self) -> None:
         """End it and free what it held."""
-        if not self.gone.is_set():
-            self._lose()
+        self._lose()
         await asyncio.to_thread(self._reap)
 
     def _on_readable(self) -> None:
@@ -93,6 +96,8 @@ class DecoderProcess:
             self._lose()
 
     def _lose(self) -> None:
+        if self.gone.is_set():
+            return
         asyncio.get_running_loop().remove_reader(self._control)
         self._control.close()  # which tells it to leave, if it lives
         self.gone.set()

@@ -7,7 +7,6 @@ Knows nothing of what the bytes hold.
 
 import asyncio
 from collections.abc import Collection
-from pathlib import Path
 
 import httpx
 
@@ -24,7 +23,7 @@ DEFAULT_PORTS = frozenset({80, 443})
 HEADERS = {"Accept": "audio/*, video/*, */*", "Accept-Encoding": "identity", "User-Agent": "auricle"}
 
 
-async def fetch(url: str, path: Path, settings: Settings) -> None:
+async def fetch(url: str, path: str, settings: Settings) -> None:
     """Append what the url holds to the file at the path.
 
     Raises ApiError: 403 where urls are off, or the host is not allowed or not public; 400 for an url that cannot be
@@ -43,7 +42,7 @@ async def fetch(url: str, path: Path, settings: Settings) -> None:
         raise _failed("the connection failed") from None
 
 
-async def _follow(client: httpx.AsyncClient, url: httpx.URL, path: Path, settings: Settings) -> None:
+async def _follow(client: httpx.AsyncClient, url: httpx.URL, path: str, settings: Settings) -> None:
     for _ in range(MAX_REDIRECTS + 1):
         _check_allowed(url, settings.url_hosts)
         destination = await resolve_public(url, param="url")
@@ -63,12 +62,12 @@ def _check_allowed(url: httpx.URL, allowed_hosts: Collection[str]) -> None:
         raise ApiError(403, "host_not_allowed", message, param="url")
 
 
-async def _save(response: httpx.Response, path: Path, max_bytes: int) -> None:
+async def _save(response: httpx.Response, path: str, max_bytes: int) -> None:
     if response.status_code != httpx.codes.OK:
         raise _failed(f"the answer was {response.status_code}")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise _failed("the answer is compressed, which was not asked for")
-    writer = SpoolWriter(await asyncio.to_thread(path.open, "ab"), max_bytes)
+    writer = SpoolWriter(await asyncio.to_thread(open, path, "ab"), max_bytes)
     try:
         async for chunk in response.aiter_raw():
             await writer.write(chunk)

@@ -57,7 +57,7 @@ __all__ = [
 class DecodedAudio:
     """A recording as samples in a private file; whoever asked for it deletes the file."""
 
-    path: Path
+    path: str
     """Float32 at 16 kHz, full scale 1, (n_samples, n_channels) row by row, and nothing else."""
     n_channels: int
     """1 for the mean of the channels."""

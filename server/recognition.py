@@ -4,6 +4,7 @@ Handlers only await. Knows nothing of forms, of answers' shapes, of processes, o
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -203,7 +204,7 @@ async def _decoded(request: Request, upload: Upload, channels: Channels) -> Deco
     with workers_of(request).arriving():
         audio = await _unless_disconnected(request, decoding())
         record_of(request).phases.append(Phase("decode_audio", started_at, time.monotonic()))
-        await asyncio.to_thread(upload.path.unlink)
+        await asyncio.to_thread(os.unlink, upload.path)
     return audio
 
 

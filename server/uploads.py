@@ -2,6 +2,9 @@
 
 Counts bytes and seconds as they come, holds at most one chunk of the file in memory, writes in threads, and deletes the
 file when the request is over. Knows nothing of what the fields mean or what the bytes hold.
+
+Names of a request's own files are plain strings, here and wherever they go: Python 3.11 enters each part of a ``Path``
+into its table of interned strings, which a few thousand names that come once and go double (1 MB a process).
 """
 
 import asyncio
@@ -53,7 +56,7 @@ class UploadLimits:
 class Upload:
     """A spooled file and everything else that the request said, form and query alike."""
 
-    path: Path
+    path: str
     """In a folder of the request's own, which is deleted when the request is over."""
     has_file: bool
     """Else the request names a url in place of a file, whose bytes are still to be appended."""
@@ -66,12 +69,9 @@ class Spool:
 
     def __init__(self, *, parent: Path | None, limits: UploadLimits) -> None:
         self._directory = TemporaryDirectory(prefix="auricle-", dir=parent)
-        self.limits = limits
-
-    @property
-    def path(self) -> Path:
+        self.path = Path(self._directory.name)
         """The folder; readable by this user only."""
-        return Path(self._directory.name)
+        self.limits = limits
 
     def __enter__(self) -> Self:
         """The spool itself."""
@@ -91,17 +91,17 @@ class Spool:
         media_type, parameters = parse_options_header(request.headers.get("content-type"))
         is_form = media_type == b"multipart/form-data"
         self._check_declared(request, media_type.decode("latin-1"), is_form=is_form)
-        folder = self.path / uuid.uuid4().hex
+        folder = f"{self._directory.name}/{uuid.uuid4().hex}"
         try:
             with storage_errors():
-                await asyncio.to_thread(folder.mkdir, mode=0o700)
+                await asyncio.to_thread(os.mkdir, folder, 0o700)
                 boundary = parameters.get(b"boundary", b"") if is_form else None
-                yield await self._spool(request, folder / "upload", boundary, header=header, or_url=or_url)
+                yield await self._spool(request, f"{folder}/upload", boundary, header=header, or_url=or_url)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _spool(
-        self, request: Request, path: Path, boundary: bytes | None, *, header: bytes, or_url: bool
+        self, request: Request, path: str, boundary: bytes | None, *, header: bytes, or_url: bool
     ) -> Upload:
         writer = SpoolWriter(await asyncio.to_thread(_create, path), self.limits.max_bytes)
         form_fields: list[tuple[str, str]] = []
@@ -230,7 +230,7 @@ def storage_errors() -> Iterator[None]:
         raise
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: str) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 

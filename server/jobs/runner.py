@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from asr.errors import AuricleError
 from asr.options import TranscribeOptions
@@ -210,7 +211,7 @@ class JobRunner:
         await asyncio.to_thread(self._media.tidy, job.id)
         windows = self._media.windows_of(job.id, job.attempt)
         audio = await self._decoder.decode(
-            recording, channels=options.channels, max_duration_s=self._limits.max_duration_s
+            str(recording), channels=options.channels, max_duration_s=self._limits.max_duration_s
         )
         try:
             known = json.dumps(dict(await self._store.windows(job.id)))
@@ -226,7 +227,8 @@ class JobRunner:
                 done_s=job.resumed_s,
             )
         finally:
-            for path in (audio.path, windows):  # no others: whoever has claimed the job since has files of its own
+            # No others: whoever has claimed the job since has files of its own.
+            for path in (Path(audio.path), windows):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _follow(self, job: Job, updates: AsyncGenerator[Update]) -> Result:

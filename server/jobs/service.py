@@ -10,6 +10,7 @@ import logging
 import uuid
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from server.audio_decoder import Decoder
 from server.errors import ApiError
@@ -92,7 +93,7 @@ class JobService:
         """Take over a recording; when this returns the job survives anything. Raises ApiError, and OSError."""
         job_id = f"job_{uuid.uuid4().hex}"
         fingerprint = await asyncio.to_thread(_fingerprint, upload) if ticket.idempotency_key else ""
-        await asyncio.to_thread(self.media.keep, upload.path, job_id)
+        await asyncio.to_thread(self.media.keep, Path(upload.path), job_id)
         new = NewJob(
             id=job_id,
             model=ticket.model,
@@ -172,7 +173,7 @@ def _media_of(settings: Settings) -> Media:
 
 
 def _fingerprint(upload: Upload) -> str:
-    with upload.path.open("rb") as file:
+    with open(upload.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(json.dumps(sorted(upload.fields)).encode())
     return digest.hexdigest()

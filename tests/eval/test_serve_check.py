@@ -53,8 +53,8 @@ class FakeDecoder:
 
     async def stop(self) -> None: ...
 
-    async def decode(self, path: Path, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
-        if not path.read_bytes().startswith(b"RIFF"):
+    async def decode(self, path: str, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
+        if not Path(path).read_bytes().startswith(b"RIFF"):
             raise api_error_from(UnsupportedMediaError, "got text, expected audio")
         return DecodedAudio(path=shutil.copy(path, f"{path}.samples"), n_channels=1, n_samples=32_000)
 

@@ -189,7 +189,7 @@ def keep_text(path: Path, text: bytes) -> DecodedAudio:
     """Whatever a test has to say in place of samples, filled up to whole ones."""
     padded = text + b" " * (-len(text) % 4)
     path.write_bytes(padded)
-    return DecodedAudio(path=path, n_channels=1, n_samples=len(padded) // 4)
+    return DecodedAudio(path=str(path), n_channels=1, n_samples=len(padded) // 4)
 
 
 class FakeDecoder:
@@ -208,13 +208,14 @@ class FakeDecoder:
     async def stop(self) -> None:
         self.stopped = True
 
-    async def decode(self, path: Path, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
-        self.uploads.append(path.read_bytes())
-        self.modes.append(path.stat().st_mode & 0o777)
+    async def decode(self, path: str, *, channels: Channels, max_duration_s: float) -> DecodedAudio:
+        upload = Path(path)
+        self.uploads.append(upload.read_bytes())
+        self.modes.append(upload.stat().st_mode & 0o777)
         self.asked.append((channels, max_duration_s))
         if self.failure:
             raise self.failure
-        return keep_text(path.with_name(uuid.uuid4().hex), self.uploads[-1])
+        return keep_text(upload.with_name(uuid.uuid4().hex), self.uploads[-1])
 
 
 class FakeWorkers:
@@ -276,7 +277,7 @@ class FakeWorkers:
 
     async def run(self, work: Work, *, model: str = DEFAULT_MODEL_ALIAS) -> AsyncGenerator[Update]:
         self.works.append(work)
-        self.files.append([path.name for path in work.audio.path.parent.iterdir()])
+        self.files.append([path.name for path in Path(work.audio.path).parent.iterdir()])
         if isinstance(work, TranscribeWork) and work.send_segments:
             for index, segment in enumerate(self.transcript.segments if self.transcript else SEGMENTS):
                 if self.failure and index == self.fail_after_segments:

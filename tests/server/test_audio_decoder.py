@@ -19,7 +19,8 @@ from asr.audio import load_audio, load_channels, map_stored
 from asr.errors import AudioTooLongError, AudioTooShortError, CorruptAudioError, EmptyAudioError, UnsupportedMediaError
 from asr.options import Channels
 from server.audio_decoder import AudioDecoder
-from server.decoder_protocol import DecodeLimits
+from server.decoder_process import DecoderProcess
+from server.decoder_protocol import DecodeLimits, DecodeRequest
 from server.errors import ApiError
 from server.messages import DecodedAudio
 
@@ -48,7 +49,7 @@ async def decode(
 ) -> DecodedAudio:
     path = folder / "upload"
     path.write_bytes(data)
-    return await decoder.decode(path, channels=channels, max_duration_s=max_duration_s)
+    return await decoder.decode(str(path), channels=channels, max_duration_s=max_duration_s)
 
 
 async def refusal(decoder: AudioDecoder, folder: Path, data: bytes, **options: float) -> ApiError:
@@ -94,7 +95,7 @@ def test_every_format_comes_out_as_in_process(tmp_path: Path) -> None:
                 expected = expected if isinstance(expected, tuple) else (expected,)
                 found = map_stored(audio.path, n_channels=audio.n_channels, warnings=audio.warnings)
                 assert (audio.n_channels, audio.n_samples) == (len(expected), len(expected[0].samples))
-                assert audio.path.stat().st_mode & 0o777 == 0o600
+                assert Path(audio.path).stat().st_mode & 0o777 == 0o600
                 assert audio.decode_s > 0
                 for ours, theirs in zip(found, expected, strict=True):
                     np.testing.assert_array_equal(ours.samples, theirs.samples)
@@ -108,7 +109,7 @@ def test_errors_and_warnings_are_those_of_the_library(tmp_path: Path) -> None:
         whole = wav(tone(16_000, 1, duration=2.0))
         truncated = await decode(decoder, tmp_path, whole[: len(whole) // 2])
         assert "truncated" in truncated.warnings[0]
-        truncated.path.unlink()
+        Path(truncated.path).unlink()
         for data, kind, message in (
             (b"", EmptyAudioError, "0 bytes"),
             (b"Dear madam, " * 100, UnsupportedMediaError, "no known audio"),
@@ -163,7 +164,7 @@ def test_a_full_disk_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             lambda *_: (os.open(source, os.O_RDONLY), os.open("/dev/full", os.O_WRONLY)),
         )
         with pytest.raises(ApiError) as caught:
-            await decoder.decode(source, channels=Channels.MIX, max_duration_s=10)
+            await decoder.decode(str(source), channels=Channels.MIX, max_duration_s=10)
         assert (caught.value.status, caught.value.code) == (507, "insufficient_storage")
         assert "Retry-After" in caught.value.headers
 
@@ -243,7 +244,7 @@ def test_one_that_lasts_gives_way(tmp_path: Path, slow: bytes) -> None:
 
 def test_a_killed_process_is_replaced_and_the_file_decoded(tmp_path: Path) -> None:
     async def check(decoder: AudioDecoder) -> None:
-        (await decode(decoder, tmp_path, wav(tone(16_000, 1)))).path.unlink()
+        Path((await decode(decoder, tmp_path, wav(tone(16_000, 1)))).path).unlink()
         first = decoder.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
@@ -257,7 +258,7 @@ def test_a_stuck_process_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("server.decoder_process.GRACE_S", 0.2)
 
     async def check(decoder: AudioDecoder) -> None:
-        (await decode(decoder, tmp_path, wav(tone(16_000, 1)))).path.unlink()
+        Path((await decode(decoder, tmp_path, wav(tone(16_000, 1)))).path).unlink()
         assert decoder.pid is not None
         os.kill(decoder.pid, signal.SIGSTOP)
         error = await refusal(decoder, tmp_path, wav(tone(16_000, 1)))
@@ -266,6 +267,27 @@ def test_a_stuck_process_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert (await decode(decoder, tmp_path, wav(tone(16_000, 1)))).n_samples == 16_000
 
     over_decoder(check, DecodeLimits(timeout_s=4, memory_bytes=2**28, max_decoded_bytes=2**30))
+
+
+def test_who_finds_a_process_dead_is_the_first_to_know(tmp_path: Path) -> None:
+    """Else the next requests would go to the same one, before its socket has told."""
+    limits = DecodeLimits(timeout_s=4, memory_bytes=2**28, max_decoded_bytes=2**30)
+
+    async def go(*, told: bool) -> None:
+        process = await DecoderProcess.start()
+        await process.ready()
+        if told:
+            process.kill()
+        else:
+            os.kill(process.pid, signal.SIGKILL)
+            with (tmp_path / "upload").open("wb") as file:
+                request = DecodeRequest(mode="mean", max_duration_s=10, limits=limits)
+                assert await process.decode(file.fileno(), file.fileno(), request) == []
+        assert process.gone.is_set()
+        await process.stop()
+
+    for told in (True, False):
+        asyncio.run(go(told=told))
 
 
 def test_a_process_that_cannot_start_is_a_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

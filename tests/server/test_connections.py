@@ -1,5 +1,6 @@
 """Heads of requests that come too slowly or never end, over real sockets."""
 
+import gc
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server import connections
+from server.connections import HttpConnection
 from server.serving import make_server
 
 PATIENCE_S = 20.0
@@ -108,3 +110,20 @@ def test_a_body_that_there_is_no_memory_for_is_refused_unread(dial: Dial, monkey
     with dial() as client:
         client.sendall(request)
         assert all_of(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_leaves_nothing_to_the_garbage_collector(dial: Dial) -> None:
+    """Which comes by so rarely that what waits for it makes the process grow."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with dial() as client:
+                client.sendall(HEALTH + b"Connection: close\r\n\r\n")
+                assert all_of(client).startswith(b"HTTP/1.1 200 ")
+        deadline = time.monotonic() + PATIENCE_S
+        while any(isinstance(each, HttpConnection) for each in gc.get_objects()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        gc.enable()

@@ -50,7 +50,7 @@ class PausingWorkers(FakeWorkers):
         assert work.windows is not None
         self.known.append(json.loads(work.windows.read_text()))
         self.models_asked.append(model)
-        self.files.append([path.name for path in work.audio.path.parent.iterdir()])
+        self.files.append([path.name for path in Path(work.audio.path).parent.iterdir()])
         try:
             yield DecodedWindow(key="first", payload="[1]")
             yield SEGMENTS[0]

@@ -230,4 +230,4 @@ def test_the_upload_is_gone_once_it_is_decoded(client: TestClient, workers: Fake
     assert decoder.asked == [(Channels.MIX, 10_800), (Channels.SPLIT, 10_800)]
     (work,) = workers.works
     assert work.audio_s == work.audio.duration
-    assert workers.files == [[work.audio.path.name]]
+    assert workers.files == [[Path(work.audio.path).name]]

@@ -352,7 +352,7 @@ def test_a_worker_that_hangs_is_replaced_and_its_work_done_again(tmp_path: Path,
             await asyncio.sleep(0.3)
             if text.startswith("sleep"):
                 os.kill(hung, signal.SIGSTOP)
-            keep_text(victim.audio.path, b"speech")
+            keep_text(Path(victim.audio.path), b"speech")
             async with asyncio.timeout(PATIENCE_S):
                 assert len(await doing) == 1
             assert time.monotonic() - began < PATIENCE_S

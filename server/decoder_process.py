@@ -123,7 +123,9 @@ def _spawn(control: socket.socket) -> "subprocess.Popen[bytes]":
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the API process, which ends this one
+        # Ctrl-C is for the API process, which ends this one. No session of its own: Linux shares the processor among
+        # sessions first (sched(7), autogroups), and a decoder's niceness would mean nothing there.
+        process_group=0,
     )
 
 

@@ -188,7 +188,12 @@ def _report(request: DecodeRequest) -> bytes:
 def _decode(request: DecodeRequest) -> Report:
     try:
         with os.fdopen(INPUT, "rb") as source, os.fdopen(OUTPUT, "wb") as output:
-            stored = store_audio(source, output, request.mode, max_duration_s=request.max_duration_s)
+            try:
+                stored = store_audio(source, output, request.mode, max_duration_s=request.max_duration_s)
+            except BaseException:
+                # To free a gigabyte takes time: better that of this process, which has stepped back.
+                os.ftruncate(output.fileno(), 0)
+                raise
         return Decoded(n_channels=stored.n_channels, n_samples=stored.n_samples, warnings=stored.warnings)
     except AudioError as error:
         return Refused(code=error.code, message=str(error))

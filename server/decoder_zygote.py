@@ -192,7 +192,8 @@ def _decode(request: DecodeRequest) -> Report:
                 stored = store_audio(source, output, request.mode, max_duration_s=request.max_duration_s)
             except BaseException:
                 # To free a gigabyte takes time: better that of this process, which has stepped back.
-                os.ftruncate(output.fileno(), 0)
+                with suppress(OSError):
+                    os.ftruncate(output.fileno(), 0)
                 raise
         return Decoded(n_channels=stored.n_channels, n_samples=stored.n_samples, warnings=stored.warnings)
     except AudioError as error:

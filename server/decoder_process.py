@@ -60,9 +60,10 @@ class DecoderProcess:
         with theirs:
             try:
                 socket.send_fds(self._control, [encode(request)], [source, output, theirs.fileno()])
-            except OSError:
+            except OSError as error:
                 ours.close()
-                self._lose()
+                if isinstance(error, ConnectionError):
+                    self._lose()
                 return []
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:

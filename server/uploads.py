@@ -91,7 +91,7 @@ class Spool:
         media_type, parameters = parse_options_header(request.headers.get("content-type"))
         is_form = media_type == b"multipart/form-data"
         self._check_declared(request, media_type.decode("latin-1"), is_form=is_form)
-        folder = f"{self._directory.name}/{uuid.uuid4().hex}"
+        folder = f"{self.path}/{uuid.uuid4().hex}"
         try:
             with storage_errors():
                 await asyncio.to_thread(os.mkdir, folder, 0o700)

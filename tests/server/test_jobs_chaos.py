@@ -306,8 +306,8 @@ def test_workers_are_killed_at_random_moments(
             [pid] = service.worker_pids()
             os.kill(pid, signal.SIGKILL)
             killed_at = time.monotonic()
-            n_in_vain += len(service.decoded()) == n_decoded
-            n_decoded = len(service.decoded())
+            n_before, n_decoded = n_decoded, len(service.decoded())
+            n_in_vain += n_decoded == n_before
             until(lambda pid=pid: service.worker_pids() != [pid], "the worker's end")
             service.until_ready()
             slowest = max(slowest, time.monotonic() - killed_at)
